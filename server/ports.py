@@ -158,21 +158,40 @@ class Select:
     limit: int = 100
 
 
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Entities that share a value: how many, the sum of one number field, the newest of one time field."""
+
+    count: int
+    total: int = 0
+    newest: datetime | None = None
+
+
 E = TypeVar("E")
 
 
 class Collection(Protocol, Generic[E]):
-    """Entities of one kind. Frozen dataclasses in, frozen dataclasses out."""
+    """Entities of one kind. Frozen dataclasses in, frozen dataclasses out. After a refused write the transaction goes on:
+    a caller may catch Conflict and look at what is there."""
 
     def get(self, id: UUID, *, lock: bool = False) -> E:
         """NotFound. ``lock`` holds the row until the transaction ends."""
         ...
 
-    def find(self, **equals: Any) -> E | None: ...
+    def find(self, **equals: Any) -> E | None:
+        """The first by id whose fields have these values; names are compared without regard to case."""
+        ...
 
     def page(self, select: Select) -> list[E]: ...
 
     def count(self, select: Select) -> int: ...
+
+    def groups(
+        self, by: str, where: tuple[Where, ...] = (), *, total: str | None = None, newest: str | None = None
+    ) -> dict[Any, Group]:
+        """One statement: entities matching ``where``, grouped by the values of field ``by``; ``total`` names a number
+        field to sum, ``newest`` a time field to take the latest of."""
+        ...
 
     def many(self, ids: Iterable[UUID]) -> dict[UUID, E]: ...
 
@@ -188,11 +207,16 @@ class Collection(Protocol, Generic[E]):
         """NotFound; Conflict while something refers to it."""
         ...
 
+    def put(self, entities: Sequence[E]) -> None:
+        """Add those whose id is new, overwrite the others: one statement for all (inventory batches)."""
+        ...
+
 
 class Tasks(Collection[Task], Protocol):
     def claim(self, id: UUID, *, now: datetime, lease: timedelta) -> Task | None:
         """Take the task for one step: ``claims`` and ``fence`` raised, lease set, PENDING becomes RUNNING.
-        None when it is final or another worker holds a live lease."""
+        None when it is final, not due yet (``due_at`` None: it waits for something else), or held by a live lease. So a
+        repeated or late message does nothing, and never starts a second chain of messages."""
         ...
 
     def renew(self, id: UUID, fence: int, *, until: datetime) -> bool:
@@ -258,8 +282,9 @@ class Throttle(Protocol):
 
 
 class Tx(Protocol):
-    """One transaction. Committed when its block ends without an error. After commit, tasks added or recorded with a
-    ``due_at`` are sent to the queue, and sessions whose log grew are woken."""
+    """One transaction. Committed when its block ends without an error. After commit, open tasks that were added, saved or
+    recorded with a ``due_at`` and without a lease are sent to the queue (delayed until then), and sessions whose log grew
+    are woken. A recorded task that keeps its lease is only reporting progress: its worker goes on, nothing is sent."""
 
     @property
     def accounts(self) -> Collection[Account]: ...
@@ -307,6 +332,28 @@ class Store(Protocol):
         ...
 
     def ping(self) -> None: ...
+
+
+# ---- sign-in ----------------------------------------------------------------------------------------------------------
+
+
+class Passwords(Protocol):
+    """Slow, salted hashing of passwords people chose."""
+
+    def hash(self, password: str) -> str: ...
+
+    def verify(self, hashed: str, password: str) -> bool:
+        """In time that does not depend on where they differ; False also for a hash that cannot be read."""
+        ...
+
+    @property
+    def decoy(self) -> str:
+        """A hash nothing matches: verified in place of a missing one, so that both cost the same time."""
+        ...
+
+    def outdated(self, hashed: str) -> bool:
+        """True when the parameters have been raised since: hash again at the next sign-in."""
+        ...
 
 
 # ---- queue and wake-ups -----------------------------------------------------------------------------------------------

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
 
@@ -47,7 +47,7 @@ SYSTEM = Caller(user_id=None, name="holdfast", role=Role.ADMINISTRATOR)
 class User:
     id: UUID
     name: str
-    password_hash: str
+    password_hash: str = field(repr=False)
     role: Role
     created_at: datetime
 
@@ -65,7 +65,7 @@ class Token:
     user_id: UUID
     family: UUID
     kind: TokenKind
-    secret_hash: str
+    secret_hash: str = field(repr=False)
     issued_at: datetime
     expires_at: datetime
     revoked_at: datetime | None = None

@@ -22,7 +22,7 @@ class Account:
     id: UUID
     name: str
     role_arn: str | None
-    external_id: str | None  # sealed: never shown, never logged
+    external_id: str | None = field(repr=False)  # sealed: never shown, never logged
     aws_account_id: str | None  # known after the first check
     state: AccountState = AccountState.UNCHECKED
     problem: str | None = None

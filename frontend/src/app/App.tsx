@@ -1,0 +1,31 @@
+import { lazy, Suspense } from "react";
+import Button from "@cloudscape-design/components/button";
+import { Connected, useSignIn } from "./session";
+import { Splash } from "./Splash";
+
+const SignIn = lazy(() => import("../pages/SignIn"));
+const Shell = lazy(() => import("./Shell"));
+
+/**
+ * The sign-in page takes the place of whatever address is open, and gives it back: no redirect, so nobody loses
+ * the view they came for.
+ */
+export function App() {
+  const { phase, user, auth } = useSignIn();
+  return (
+    <Suspense fallback={<Splash />}>
+      {phase === "resuming" && <Splash />}
+      {phase === "away" && (
+        <Splash text="The appliance does not answer. Trying again…">
+          <Button onClick={() => auth.forget()}>Sign in again</Button>
+        </Splash>
+      )}
+      {phase === "signed-out" && <SignIn auth={auth} />}
+      {phase === "signed-in" && user && (
+        <Connected>
+          <Shell user={user} onSignOut={() => void auth.signOut()} />
+        </Connected>
+      )}
+    </Suspense>
+  );
+}

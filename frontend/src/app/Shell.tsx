@@ -1,0 +1,227 @@
+import { lazy, Suspense, useState, type ReactNode } from "react";
+import AppLayoutToolbar from "@cloudscape-design/components/app-layout-toolbar";
+import BreadcrumbGroup from "@cloudscape-design/components/breadcrumb-group";
+import { I18nProvider } from "@cloudscape-design/components/i18n";
+import messages from "@cloudscape-design/components/i18n/messages/all.en";
+import SideNavigation, { type SideNavigationProps } from "@cloudscape-design/components/side-navigation";
+import SpaceBetween from "@cloudscape-design/components/space-between";
+import Spinner from "@cloudscape-design/components/spinner";
+import TopNavigation, { type TopNavigationProps } from "@cloudscape-design/components/top-navigation";
+import { Navigate, Route, Routes, useLocation, useNavigate } from "react-router";
+import type { SignedInUser } from "../api/auth";
+import { MeDocument, SessionsDocument } from "../api/generated";
+import { useData } from "../api/useData";
+import { ROLE } from "../format/words";
+import { count } from "../format/schedule";
+import { ActivityProvider } from "./activity";
+import { ErrorBoundary } from "./ErrorBoundary";
+import logo from "./logo.svg";
+import { NotificationProvider } from "./notifications";
+import { FrameContext, type PageFrame } from "./page";
+import { paths } from "./paths";
+import { chooseTheme, useTheme, type Theme } from "./theme";
+
+const Overview = lazy(() => import("../pages/overview/Overview"));
+const Resources = lazy(() => import("../pages/resources/Resources"));
+const ResourcePage = lazy(() => import("../pages/resources/ResourcePage"));
+const Policies = lazy(() => import("../pages/policies/Policies"));
+const PolicyPage = lazy(() => import("../pages/policies/PolicyPage"));
+const PolicyWizard = lazy(() => import("../pages/policies/PolicyWizard"));
+const ProtectedData = lazy(() => import("../pages/protected/ProtectedData"));
+const ProtectedResource = lazy(() => import("../pages/protected/ProtectedResource"));
+const RestoreVolumes = lazy(() => import("../pages/protected/RestoreVolumes"));
+const RestoreInstance = lazy(() => import("../pages/protected/RestoreInstance"));
+const Sessions = lazy(() => import("../pages/sessions/Sessions"));
+const SessionPage = lazy(() => import("../pages/sessions/SessionPage"));
+const Repositories = lazy(() => import("../pages/repositories/Repositories"));
+const AddRepository = lazy(() => import("../pages/repositories/AddRepository"));
+const Accounts = lazy(() => import("../pages/accounts/Accounts"));
+const AddAccount = lazy(() => import("../pages/accounts/AddAccount"));
+const NotFound = lazy(() => import("../pages/NotFound"));
+
+interface ShellProps {
+  readonly user: SignedInUser;
+  readonly onSignOut: () => void;
+}
+
+export default function Shell(props: ShellProps) {
+  return (
+    <I18nProvider locale="en" messages={[messages]}>
+      <ActivityProvider>
+        <NotificationProvider>{(notifications) => <Frame {...props} notifications={notifications} />}</NotificationProvider>
+      </ActivityProvider>
+    </I18nProvider>
+  );
+}
+
+function Frame({ user, onSignOut, notifications }: ShellProps & { notifications: ReactNode }) {
+  const [frame, setFrame] = useState<PageFrame>({ crumbs: [], contentType: "default" });
+  const [navigationOpen, setNavigationOpen] = useState(() => window.innerWidth > 900);
+  const navigate = useNavigate();
+  return (
+    <FrameContext.Provider value={setFrame}>
+      <TopBar user={user} onSignOut={onSignOut} />
+      <AppLayoutToolbar
+        headerSelector="#top-nav"
+        contentType={frame.contentType}
+        navigation={<Navigation />}
+        navigationWidth={240}
+        navigationOpen={navigationOpen}
+        onNavigationChange={({ detail }) => setNavigationOpen(detail.open)}
+        toolsHide
+        stickyNotifications
+        notifications={notifications}
+        breadcrumbs={
+          frame.crumbs.length > 1 && (
+            <BreadcrumbGroup
+              items={[...frame.crumbs]}
+              onFollow={(event) => {
+                event.preventDefault();
+                if (event.detail.href) void navigate(event.detail.href);
+              }}
+            />
+          )
+        }
+        content={<Content />}
+      />
+    </FrameContext.Provider>
+  );
+}
+
+function Content() {
+  const location = useLocation();
+  return (
+    <ErrorBoundary key={location.pathname}>
+      <Suspense
+        fallback={
+          <div className="hf-centre">
+            <Spinner size="large" />
+          </div>
+        }
+      >
+        <Routes>
+          <Route path="/" element={<Overview />} />
+          <Route path="/resources" element={<Resources />} />
+          <Route path="/resources/:id" element={<ResourcePage />} />
+          <Route path="/policies" element={<Policies />} />
+          <Route path="/policies/create" element={<PolicyWizard />} />
+          <Route path="/policies/:id" element={<PolicyPage />} />
+          <Route path="/policies/:id/edit" element={<PolicyWizard />} />
+          <Route path="/protected-data" element={<ProtectedData />} />
+          <Route path="/protected-data/:id" element={<ProtectedResource />} />
+          <Route path="/restore-points/:id/restore-volumes" element={<RestoreVolumes />} />
+          <Route path="/restore-points/:id/restore-instance" element={<RestoreInstance />} />
+          <Route path="/sessions" element={<Sessions />} />
+          <Route path="/sessions/:id" element={<SessionPage />} />
+          <Route path="/repositories" element={<Repositories />} />
+          <Route path="/repositories/add" element={<AddRepository />} />
+          <Route path="/accounts" element={<Accounts />} />
+          <Route path="/accounts/add" element={<AddAccount />} />
+          <Route path="/sign-in" element={<Navigate to="/" replace />} />
+          <Route path="*" element={<NotFound />} />
+        </Routes>
+      </Suspense>
+    </ErrorBoundary>
+  );
+}
+
+const LINKS: SideNavigationProps["items"] = [
+  { type: "link", text: "Overview", href: paths.overview },
+  { type: "divider" },
+  { type: "link", text: "Resources", href: paths.resources },
+  { type: "link", text: "Policies", href: paths.policies },
+  { type: "link", text: "Protected data", href: paths.protectedData },
+  { type: "link", text: "Sessions", href: paths.sessions },
+  { type: "divider" },
+  { type: "link", text: "Repositories", href: paths.repositories },
+  { type: "link", text: "AWS accounts", href: paths.accounts },
+];
+
+function Navigation() {
+  const { pathname } = useLocation();
+  const navigate = useNavigate();
+  const folder = pathname.startsWith("/restore-points") ? paths.protectedData : `/${pathname.split("/")[1] ?? ""}`;
+  const { data } = useData(MeDocument, {});
+  return (
+    <SideNavigation
+      activeHref={folder}
+      items={[
+        ...LINKS,
+        ...(data ? ([{ type: "divider" }, { type: "section-group", title: `Version ${data.version.version}`, items: [] }] as const) : []),
+      ]}
+      onFollow={(event) => {
+        if (event.detail.external) return;
+        event.preventDefault();
+        void navigate(event.detail.href);
+      }}
+    />
+  );
+}
+
+const THEMES: readonly { id: Theme; text: string }[] = [
+  { id: "system", text: "As the system" },
+  { id: "light", text: "Light" },
+  { id: "dark", text: "Dark" },
+];
+
+function TopBar({ user, onSignOut }: ShellProps) {
+  const theme = useTheme();
+  const navigate = useNavigate();
+  const running = useRunningCount();
+  const utilities: TopNavigationProps.Utility[] = [
+    {
+      type: "menu-dropdown",
+      iconName: "settings",
+      ariaLabel: "Appearance",
+      title: "Appearance",
+      items: THEMES.map(({ id, text }) => ({ id, text, itemType: "checkbox", checked: theme === id })),
+      onItemClick: ({ detail }) => chooseTheme(detail.id as Theme),
+    },
+    {
+      type: "menu-dropdown",
+      iconName: "user-profile",
+      text: user.name,
+      description: ROLE[user.role],
+      items: [{ id: "sign-out", text: "Sign out" }],
+      onItemClick: onSignOut,
+    },
+  ];
+  if (running > 0) {
+    const href = `${paths.sessions}?state=RUNNING`;
+    utilities.unshift({
+      type: "button",
+      iconName: "status-in-progress",
+      text: `${count(running, "session")} running`,
+      href,
+      onFollow: (event) => {
+        event.preventDefault();
+        void navigate(href);
+      },
+    });
+  }
+  return (
+    <div id="top-nav">
+      <TopNavigation
+        identity={{
+          href: "/",
+          title: "Holdfast",
+          logo: { src: logo, alt: "" },
+          onFollow: (event) => {
+            event.preventDefault();
+            void navigate("/");
+          },
+        }}
+        utilities={utilities}
+      />
+    </div>
+  );
+}
+
+function useRunningCount(): number {
+  const { data } = useData(
+    SessionsDocument,
+    { first: 1, filter: { state: ["PENDING", "RUNNING"] } },
+    { live: ["session"], everyMs: 30_000 },
+  );
+  return data?.sessions.totalCount ?? 0;
+}

@@ -1,0 +1,1 @@
+"""The edge: adapters implement the ports; foreign errors are translated here and nowhere else."""

@@ -1,0 +1,1 @@
+"""The one schema everything speaks: a file per noun, plus schema, loaders, errors, limits and permissions."""

@@ -1,0 +1,96 @@
+"""Relations of many objects, read together: one statement per relation and list, however many rows the list has.
+
+Loaders live as long as one request. Keys are collected within one turn of the event loop, then read in a thread.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import Any
+from uuid import UUID
+
+from strawberry.dataloader import DataLoader
+
+from server.api.graphql.context import Context, in_thread
+from server.domain.policy import Policy, Verdict
+from server.domain.restore import PointState
+from server.domain.session import Task
+from server.domain.workload import Resource
+from server.ports import Group, Order, Select, Where
+from server.services import lists, policies
+
+TASKS_MAX = 10_000  # of all sessions of one page together; a policy run has one per resource
+
+
+class Loaders:
+    """One per request. Each attribute reads one relation."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._cache = context.socket is None  # a socket lives long: batch there, but remember nothing
+        self.accounts = self._by_id("accounts")
+        self.resources = self._by_id("resources")
+        self.policies = self._by_id("policies")
+        self.repositories = self._by_id("repositories")
+        self.sessions = self._by_id("sessions")
+        self.tasks: DataLoader[UUID, list[Task]] = DataLoader(load_fn=self._tasks, cache=self._cache)
+        self.verdicts: DataLoader[Resource, list[tuple[Policy, Verdict]]] = DataLoader(
+            load_fn=self._verdicts, cache=self._cache, cache_key_fn=lambda resource: resource.id
+        )
+        self.coverage: DataLoader[Policy, int] = DataLoader(
+            load_fn=self._coverage, cache=self._cache, cache_key_fn=lambda policy: policy.id
+        )
+        self.points_of_resource = self._groups("points", "resource_id", newest="at", living=True)
+        self.points_of_repository = self._groups("points", "repository_id", living=True)
+        self.done = self._groups("tasks", "session_id", total="progress_done")
+        self.size = self._groups("tasks", "session_id", total="progress_total")
+        self.read = self._groups("tasks", "session_id", total="bytes_read")
+        self.stored = self._groups("tasks", "session_id", total="bytes_stored")
+
+    def _by_id(self, noun: lists.Noun) -> DataLoader[UUID, Any]:
+        async def load(ids: list[UUID]) -> list[Any]:
+            context = self._context
+            found = await in_thread(lists.many, context.app, context.who(), noun, ids)
+            return [found.get(id) for id in ids]
+
+        return DataLoader(load_fn=load, cache=self._cache)
+
+    def _groups(
+        self, noun: lists.Noun, by: str, *, total: str | None = None, newest: str | None = None, living: bool = False
+    ) -> DataLoader[UUID, Group]:
+        async def load(ids: list[UUID]) -> list[Group]:
+            context = self._context
+            where = (Where(by, "in", list(ids)),)
+            if living:
+                where += (Where("state", "eq", PointState.AVAILABLE),)
+            found = await in_thread(
+                lists.groups, context.app, context.who(), noun, by, where, total=total, newest=newest
+            )
+            return [found.get(id, Group(count=0)) for id in ids]
+
+        return DataLoader(load_fn=load, cache=self._cache)
+
+    async def _tasks(self, ids: list[UUID]) -> list[list[Task]]:
+        context = self._context
+        select = Select(where=(Where("session_id", "in", list(ids)),), order=(Order("position"),), limit=TASKS_MAX)
+        by_session: defaultdict[UUID, list[Task]] = defaultdict(list)
+        for task in await in_thread(lists.page, context.app, context.who(), "tasks", select):
+            by_session[task.session_id].append(task)
+        return [by_session[id] for id in ids]
+
+    async def _verdicts(self, resources: list[Resource]) -> list[list[tuple[Policy, Verdict]]]:
+        context = self._context
+        found = await in_thread(policies.verdicts, context.app, context.who(), resources)
+        return [found[resource.id] for resource in resources]
+
+    async def _coverage(self, wanted: list[Policy]) -> list[int]:
+        context = self._context
+        found = await in_thread(policies.coverage, context.app, context.who(), wanted)
+        return [found[policy.id] for policy in wanted]
+
+
+def loaders(context: Context) -> Loaders:
+    """The request's loaders, made at first use."""
+    if context.loaders is None:
+        context.loaders = Loaders(context)
+    return context.loaders

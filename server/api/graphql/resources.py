@@ -1,0 +1,216 @@
+"""What can be protected, and why it is or is not."""
+
+from __future__ import annotations
+
+import enum
+from datetime import datetime
+from typing import TYPE_CHECKING, Annotated
+
+import strawberry
+
+from server.api.graphql.accounts import Account
+from server.api.graphql.connections import Connection, Direction, connect, ordering
+from server.api.graphql.context import Info, in_thread
+from server.api.graphql.loaders import loaders
+from server.api.graphql.node import Node, Tag, tags
+from server.api.graphql.permissions import requires
+from server.api.graphql.scalars import JSON, Long, global_id, local_id
+from server.domain import workload as domain
+from server.domain.access import Role
+from server.ports import Order, Where
+from server.services import resources
+
+if TYPE_CHECKING:
+    from server.api.graphql.policies import Policy
+    from server.api.graphql.sessions import SessionPayload
+
+LazyPolicy = Annotated["Policy", strawberry.lazy("server.api.graphql.policies")]
+LazySessionPayload = Annotated["SessionPayload", strawberry.lazy("server.api.graphql.sessions")]
+
+
+@strawberry.enum
+class Protection(enum.Enum):
+    PROTECTED = "protected"
+    UNPROTECTED = "unprotected"
+
+
+@requires(Role.VIEWER)
+@strawberry.type(description="Whether a policy covers the resource, and why.")
+class ProtectionReason:
+    policy: LazyPolicy
+    covered: bool
+    reason: str
+
+
+@requires(Role.VIEWER)
+@strawberry.type
+class Capability:
+    name: str
+    actions: list[str]
+
+
+@requires(Role.VIEWER)
+@strawberry.type(description="A kind of resource, and the IAM actions each capability needs.")
+class WorkloadInfo:
+    kind: str
+    title: str
+    permissions: list[Capability]
+
+
+@requires(Role.VIEWER)
+@strawberry.type(description="Something in AWS that can be protected; kept after it vanished while points of it exist.")
+class Resource(Node):
+    record: strawberry.Private[domain.Resource]
+    workload: str
+    region: str
+    aws_id: str
+    name: str
+    state: str
+    size_bytes: Long
+    present: bool
+    first_seen_at: datetime
+    last_seen_at: datetime
+
+    @classmethod
+    def of(cls, record: domain.Resource) -> Resource:
+        return cls(
+            record=record,
+            id=global_id("Resource", record.id),
+            workload=record.workload,
+            region=record.region,
+            aws_id=record.aws_id,
+            name=record.name,
+            state=record.state,
+            size_bytes=Long(record.size_bytes),
+            present=record.present,
+            first_seen_at=record.first_seen_at,
+            last_seen_at=record.last_seen_at,
+        )
+
+    @strawberry.field
+    def tags(self) -> list[Tag]:
+        return tags(self.record.tags)
+
+    @strawberry.field(description="The workload's own record: type, volumes, network.")
+    def details(self) -> JSON:
+        return JSON(self.record.document)
+
+    @strawberry.field
+    async def account(self, info: Info) -> Account:
+        return Account.of(await loaders(info.context).accounts.load(self.record.account_id))
+
+    @strawberry.field(description="Every enabled policy, whether it covers this resource and why.")
+    async def protection(self, info: Info) -> list[ProtectionReason]:
+        from server.api.graphql.policies import Policy
+
+        found = await loaders(info.context).verdicts.load(self.record)
+        return [
+            ProtectionReason(policy=Policy.of(policy), covered=verdict.covered, reason=verdict.reason)
+            for policy, verdict in found
+        ]
+
+    @strawberry.field
+    async def point_count(self, info: Info) -> int:
+        return (await loaders(info.context).points_of_resource.load(self.record.id)).count
+
+    @strawberry.field
+    async def last_point_at(self, info: Info) -> datetime | None:
+        return (await loaders(info.context).points_of_resource.load(self.record.id)).newest
+
+
+@strawberry.input
+class ResourceFilter:
+    search: str | None = None
+    account_id: strawberry.ID | None = None
+    region: str | None = None
+    workload: str | None = None
+    present: bool | None = None
+    protection: Protection | None = None
+
+    def where(self) -> tuple[Where, ...]:
+        found = []
+        if self.search:
+            found.append(Where("name", "contains", self.search))
+        if self.account_id is not None:
+            found.append(Where("account_id", "eq", local_id("Account", self.account_id, "filter.accountId")))
+        if self.region is not None:
+            found.append(Where("region", "eq", self.region))
+        if self.workload is not None:
+            found.append(Where("workload", "eq", self.workload))
+        if self.present is not None:
+            found.append(Where("present", "eq", self.present))
+        return tuple(found)
+
+
+@strawberry.enum
+class ResourceOrderField(enum.Enum):
+    NAME = "name"
+    REGION = "region"
+    SIZE_BYTES = "size_bytes"
+    LAST_SEEN_AT = "last_seen_at"
+
+
+@strawberry.input
+class ResourceOrder:
+    field: ResourceOrderField
+    direction: Direction = Direction.ASC
+
+
+@strawberry.input
+class RescanInput:
+    account_id: strawberry.ID
+    regions: list[str] | None = None
+    client_mutation_id: str | None = None
+
+
+@strawberry.type
+class ResourceQuery:
+    @strawberry.field
+    @requires(Role.VIEWER)
+    def workloads(self, info: Info) -> list[WorkloadInfo]:
+        return [
+            WorkloadInfo(
+                kind=one.kind,
+                title=one.title,
+                permissions=[Capability(name=name, actions=list(actions)) for name, actions in one.permissions.items()],
+            )
+            for one in info.context.app.workloads.values()
+        ]
+
+    @strawberry.field
+    @requires(Role.VIEWER)
+    async def resources(
+        self,
+        info: Info,
+        first: int,
+        after: str | None = None,
+        offset: int = 0,
+        filter: ResourceFilter | None = None,
+        order: list[ResourceOrder] | None = None,
+    ) -> Connection[Resource]:
+        where = filter.where() if filter else ()
+        if filter and filter.protection is not None:
+            covered = filter.protection is Protection.PROTECTED
+            context = info.context
+            ids = await in_thread(resources.by_protection, context.app, context.who(), where, covered=covered)
+            where += (Where("id", "in", ids),)
+        return await connect(
+            info,
+            "resources",
+            Resource.of,
+            first=first,
+            after=after,
+            offset=offset,
+            where=where,
+            order=ordering(order, Order("name")),
+        )
+
+
+@strawberry.type
+class ResourceMutation:
+    @strawberry.mutation(description="Look for resources in the account's Regions again; all its Regions when none is named.")
+    @requires(Role.OPERATOR)
+    async def rescan(self, info: Info, input: RescanInput) -> LazySessionPayload:
+        from server.api.graphql.operations import rescan
+
+        return await rescan(info, input)

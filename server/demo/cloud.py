@@ -1,0 +1,187 @@
+"""The demo AWS account as one process: ``python -m server.demo.cloud --data DIR --port N [--seed small|sample|none]``.
+
+One port for everything, as ``AWS_ENDPOINT_URL``. The credential scope of a request's signature says which service is meant.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import hashlib
+import logging
+import secrets
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import uvicorn
+
+from server.demo import control_plane, ebs
+from server.demo.blockstore import BlockStore
+from server.demo.control import PREFIX, Control
+from server.demo.control_plane import ControlPlane
+from server.demo.credentials import Caller, Gate, Signature, check_payload, declared_payload_hash, signature_of
+from server.demo.ebs import EbsDirect
+from server.demo.ec2.lifecycle import Pace
+from server.demo.errors import AwsError, render
+from server.demo.faults import Fault, Faults, error_of
+from server.demo.ledger import Ledger
+from server.demo.sts import find_key
+from server.demo.tokens import Tokens
+from server.demo.wire import BodyTooLarge, ClientGone, Receive, Reply, Request, Scope, Send, drop_connection
+
+log = logging.getLogger(__name__)
+
+REQUEST_MAX = 16 * 1024 * 1024  # bytes of a control plane request
+
+
+@dataclass(frozen=True, slots=True)
+class Cloud:
+    """The ASGI application."""
+
+    gate: Gate
+    faults: Faults
+    control: Control
+    plane: ControlPlane
+    ebs: EbsDirect
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await _lifespan(receive, send)
+            return
+        if scope["type"] != "http":
+            raise RuntimeError("the demo cloud speaks HTTP only")
+        request = Request.of(scope, receive)
+        try:
+            if request.path.startswith(PREFIX):
+                await (await self.control.handle(request)).send(send)
+            else:
+                await self._serve(request, send)
+        except ClientGone:
+            log.debug("client left during %s %s", request.method, request.path)
+
+    async def _serve(self, request: Request, send: Send) -> None:
+        service = "s3"
+        try:
+            signature = signature_of(request)
+            service = signature.service if signature else "s3"
+            operation, fault = await self._arrive(request, service)
+            if fault is not None and not await self._suffer(fault, service, request, send):
+                return
+            reply = await self._dispatch(request, signature)
+        except AwsError as error:
+            reply, fault = render(service, error), None
+        except OSError as error:  # a full disk, above all
+            log.exception("%s %s failed", request.method, request.path)
+            reply, fault = render(service, AwsError("InternalError", f"The demo account's storage failed: {error}", 500)), None
+        if fault is not None and fault.kind == "lost_reply":
+            log.debug("losing the reply of %s", operation)
+            drop_connection(send)
+            return
+        await reply.send(send, head=request.method == "HEAD")
+
+    async def _arrive(self, request: Request, service: str) -> tuple[str, Fault | None]:
+        """Name and count the call; the fault that befalls it."""
+        if service == "ebs":
+            name = ebs.operation_of(request)
+        else:
+            try:
+                await request.read(REQUEST_MAX)
+            except BodyTooLarge:
+                raise AwsError("RequestEntityTooLarge", "The request is too large.", 413)
+            name = control_plane.operation_of(request)
+        operation = f"{service}:{name}"
+        return operation, self.faults.strike(operation)
+
+    async def _suffer(self, fault: Fault, service: str, request: Request, send: Send) -> bool:
+        """Let the fault happen. True when the call goes on. Errors: AwsError."""
+        if fault.kind == "lost_reply":
+            return True
+        if fault.kind == "slow":
+            await asyncio.sleep(fault.delay)
+            return True
+        if fault.kind == "timeout":
+            try:
+                await asyncio.wait_for(request.gone(), fault.delay)
+            except TimeoutError:
+                drop_connection(send)
+            return False
+        error = error_of(service, fault.kind)
+        assert error is not None, f"every answered fault has an error: {fault.kind}"
+        raise error
+
+    async def _dispatch(self, request: Request, signature: Signature | None) -> Reply:
+        if signature is not None and signature.service == "ebs":
+            return await self.ebs.handle(request, signature)
+        caller = self._admit(request, signature)
+        return await asyncio.to_thread(self.plane.handle, request, caller)
+
+    def _admit(self, request: Request, signature: Signature | None) -> Caller:
+        digest = hashlib.sha256(request.body).hexdigest()
+        declared = declared_payload_hash(request, signature)
+        if declared is not None:
+            check_payload(declared, digest)
+        return self.gate.admit(request, signature, declared or digest)
+
+
+async def _lifespan(receive: Receive, send: Send) -> None:
+    while True:
+        message = await receive()
+        await send({"type": f"{message['type']}.complete"})
+        if message["type"] == "lifespan.shutdown":
+            return
+
+
+def _secret(path: Path) -> bytes:
+    """The key of block tokens; kept, so that tokens outlive a restart."""
+    if not path.exists():
+        path.touch(mode=0o600)
+        path.write_bytes(secrets.token_bytes(32))
+    return path.read_bytes()
+
+
+def build(data: Path, pace: Pace | None = None) -> Cloud:
+    """The cloud over ``data`` (made when absent). One per process: moto's state is the process's."""
+    data.mkdir(parents=True, exist_ok=True)
+    ledger = Ledger(data / "cloud.db")
+    blocks = BlockStore(data / "blocks", ledger)
+    plane = ControlPlane(ledger, blocks, pace or Pace())
+    gate = Gate(find_key)
+    faults = Faults()
+    direct = EbsDirect(gate, plane, blocks, ledger, Tokens(_secret(data / "token.key")))
+    return Cloud(gate, faults, Control(blocks, faults), plane, direct)
+
+
+def run(data: Path, port: int, *, host: str = "127.0.0.1", pace: Pace | None = None) -> None:
+    """Serve until told to stop."""
+    config = uvicorn.Config(
+        build(data, pace),  # type: ignore[arg-type]  # uvicorn's own narrower ASGI types
+        host=host,
+        port=port,
+        log_level="warning",
+        access_log=False,
+        loop="uvloop",
+        http="httptools",
+        timeout_keep_alive=75,
+        h11_max_incomplete_event_size=None,
+    )
+    uvicorn.Server(config).run()
+
+
+def _arguments(words: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m server.demo.cloud", description=__doc__)
+    parser.add_argument("--data", type=Path, required=True, help="folder of the account's state")
+    parser.add_argument("--port", type=int, required=True)
+    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--pace", type=float, default=1.0, help="how slow transitions are; 0: at once, 1: about a second")
+    return parser.parse_args(words)
+
+
+def main(words: list[str] | None = None) -> None:
+    arguments: Any = _arguments(words)
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    run(arguments.data, arguments.port, host=arguments.host, pace=Pace.scaled(arguments.pace))
+
+
+if __name__ == "__main__":
+    main()

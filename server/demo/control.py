@@ -1,0 +1,110 @@
+"""The demo's own endpoint, ``/_demo/``: act as a guest, look at disks, count calls, cause trouble. Unsigned, loopback only."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import ipaddress
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from server.demo.blockstore import BLOCK_SIZE, BlockStore, Disk
+from server.demo.faults import Fault, Faults
+from server.demo.wire import BodyTooLarge, Reply, Request
+
+PREFIX = "/_demo/"
+_DISK = re.compile(r"(volumes|snapshots)/((?:vol|snap)-[0-9a-f]+)/(hash|churn|image|blocks/(\d+))$")
+
+
+class Refused(Exception):
+    """A request this endpoint does not accept; the status says why."""
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class Control:
+    def __init__(self, blocks: BlockStore, faults: Faults) -> None:
+        self._blocks = blocks
+        self._faults = faults
+
+    async def handle(self, request: Request) -> Reply:
+        try:
+            if not _is_loopback(request.client_host):
+                raise Refused(403, "only this machine may use the demo's control endpoint")
+            return _json(await self._answer(request))
+        except Refused as refusal:
+            return _json({"error": str(refusal)}, refusal.status)
+        except (ValueError, BodyTooLarge) as error:
+            return _json({"error": str(error) or "the body is too large"}, 400)
+
+    async def _answer(self, request: Request) -> Any:
+        path = request.path.removeprefix(PREFIX)
+        if path == "healthz":
+            return {"status": "ok"}
+        if path == "calls":
+            if request.method == "DELETE":
+                self._faults.calls.clear()
+            return dict(sorted(self._faults.calls.items()))
+        if path == "faults":
+            return await self._answer_faults(request)
+        match = _DISK.match(path)
+        disk = self._blocks.find(match[2]) if match else None
+        if match is None or disk is None:
+            raise Refused(404, f"there is no {path}")
+        if match[3] == "hash":
+            return await asyncio.to_thread(self._hash, disk)
+        if match[1] != "volumes" or request.method != "POST":
+            raise Refused(405, "only volumes can be changed, and by POST")
+        if match[4] is not None:
+            return await self._guest_write(request, disk, int(match[4]))
+        return await asyncio.to_thread(self._change, match[3], disk, request.query())
+
+    async def _answer_faults(self, request: Request) -> Any:
+        if request.method == "POST":
+            self._faults.add(Fault.parse(json.loads(await request.read(16_384))))
+        elif request.method == "DELETE":
+            self._faults.clear()
+        return [fault.document() for fault in self._faults.all()]
+
+    async def _guest_write(self, request: Request, disk: Disk, index: int) -> Any:
+        data = await request.read(BLOCK_SIZE)
+        if len(data) != BLOCK_SIZE:
+            raise Refused(400, f"a block has {BLOCK_SIZE} bytes, not {len(data)}")
+        if index >= disk.block_count:
+            raise Refused(400, f"block {index} lies beyond the end of the volume")
+        await asyncio.to_thread(self._blocks.put, disk, index, data)
+        return {"block": index}
+
+    def _change(self, verb: str, disk: Disk, query: Mapping[str, str]) -> Any:
+        if verb == "churn":
+            changed = self._blocks.churn(disk, float(query.get("percent", "1")), int(query.get("seed", "7")))
+            return {"blocks": changed}
+        path = Path(query.get("path", ""))
+        if verb != "image" or not path.is_file():
+            raise Refused(400, f"there is no image file at {str(path)!r}")
+        return {"blocks": self._blocks.import_image(disk, path)}
+
+    def _hash(self, disk: Disk) -> Any:
+        """``root``: SHA-256 over each non-zero block's index (8 bytes, big endian) and digest, ascending."""
+        root = hashlib.sha256()
+        digests: dict[str, str] = {}
+        for index, digest in self._blocks.digests(disk):
+            root.update(index.to_bytes(8, "big") + digest)
+            digests[str(index)] = digest.hex()
+        return {"blocks": digests, "root": root.hexdigest(), "size_gib": disk.size_gib, "written": len(self._blocks.blocks(disk))}
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host in ("", "testclient", "localhost")
+
+
+def _json(document: Any, status: int = 200) -> Reply:
+    return Reply(status, json.dumps(document).encode(), [("content-type", "application/json")])

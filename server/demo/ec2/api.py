@@ -1,0 +1,216 @@
+"""EC2's front: moto's answers, with paging, idempotency and the checks AWS makes before it acts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from moto.core.responses import TYPE_RESPONSE, ActionResult
+from moto.ec2.exceptions import EC2ClientError, InvalidVolumeIdError
+from moto.ec2.models import ec2_backends
+from moto.ec2.responses import EC2Response
+
+from server.demo.ec2 import paging
+from server.demo.ec2.backend import DemoEc2Backend, visible_snapshot
+from server.demo.once import Once, Reused
+
+VOLUME_GIB_MAX = {"standard": 1024, "gp2": 16384, "gp3": 65536, "io1": 16384, "io2": 65536, "st1": 16384, "sc1": 16384}
+VOLUME_GIB_MIN = {"io1": 4, "io2": 4, "st1": 125, "sc1": 125}
+
+
+class DemoEc2Response(EC2Response):
+    """Overrides only what moto gets wrong; everything else is moto's."""
+
+    @property
+    def backend(self) -> DemoEc2Backend:
+        backend = self.ec2_backend
+        assert isinstance(backend, DemoEc2Backend)
+        return backend
+
+    def serialized(self, action_result: ActionResult) -> TYPE_RESPONSE:
+        operation = self._get_action()
+        result = action_result.result
+        member = paging.list_member(operation)
+        if member and isinstance(result, dict) and isinstance(result.get(member), list):
+            question = {name: value for name, value in self.params.items() if value is not None}
+            try:
+                items, token = paging.page(operation, question, result[member])
+                action_result = ActionResult({**result, member: items, "NextToken": token})
+            except EC2ClientError as error:
+                status, headers, body = super().serialized(ActionResult(error))
+                return status, {**headers, "status": status}, body
+        return super().serialized(action_result)
+
+    def _once(self) -> Once | None:
+        token = self._get_param("ClientToken")
+        if not token:
+            return None
+        request = {name: value for name, value in self.params.items() if name not in ("ClientToken", "DryRun")}
+        scope = f"{self.current_account}/{self.region}/{self._get_action()}/{token}"
+        try:
+            return Once.of(DemoEc2Backend.ledger, scope, request)
+        except Reused:
+            raise EC2ClientError(
+                "IdempotentParameterMismatch",
+                "The client token you have provided is associated with a resource whose parameters differ from this request.",
+            )
+
+    # ---- lists
+
+    def describe_instances(self) -> ActionResult:
+        self.error_on_dryrun()
+        ids = self._get_param("InstanceIds", [])
+        if ids and self._get_param("MaxResults"):
+            raise EC2ClientError(
+                "InvalidParameterCombination", "The parameter instancesSet cannot be used with the parameter maxResults"
+            )
+        filters = self._filters_from_querystring()
+        if ids:
+            found = self.backend.get_reservations_by_instance_ids(ids, filters=filters)
+        else:
+            found = self.backend.describe_instances(filters=filters)
+        return ActionResult({"Reservations": found})
+
+    def describe_snapshots(self) -> ActionResult:
+        owners = {self.current_account if owner == "self" else owner for owner in self._get_param("OwnerIds", [])}
+        filters = self._filters_from_querystring()
+        ids = self._get_param("SnapshotIds", [])
+        foreign = []
+        for snapshot_id in ids:
+            snapshot = visible_snapshot(self.current_account, self.region, snapshot_id)
+            if snapshot is None:
+                raise EC2ClientError("InvalidSnapshot.NotFound", f"The snapshot '{snapshot_id}' does not exist.")
+            if snapshot.owner_id != self.current_account:
+                foreign.append(snapshot)
+        own = [snapshot_id for snapshot_id in ids if snapshot_id in self.backend.snapshots]
+        found = [] if ids and not own else self.backend.describe_snapshots(snapshot_ids=own, filters=filters)
+        return ActionResult({"Snapshots": [s for s in found + foreign if not owners or s.owner_id in owners]})
+
+    # ---- volumes and snapshots
+
+    def create_volume(self) -> ActionResult:
+        once = self._once()
+        if once and once.result:
+            if once.result not in self.backend.volumes:
+                raise InvalidVolumeIdError(once.result)
+            return ActionResult(self.backend.volumes[once.result])
+        self._check_new_volume()
+        answer = super().create_volume()
+        if once:
+            once.keep(answer.result.id)  # type: ignore[attr-defined]  # the result is a Volume
+        return answer
+
+    def _check_new_volume(self) -> None:
+        zone, size = self._get_param("AvailabilityZone"), self._get_param("Size")
+        kind, snapshot_id = self._get_param("VolumeType") or "gp2", self._get_param("SnapshotId")
+        if not zone:
+            raise EC2ClientError("MissingParameter", "The request must contain the parameter AvailabilityZone")
+        if self.backend.get_zone_by_name(zone) is None:
+            raise EC2ClientError("InvalidZone.NotFound", f"The zone '{zone}' does not exist.")
+        if kind not in VOLUME_GIB_MAX:
+            raise EC2ClientError("UnknownVolumeType", f"Unsupported volume type '{kind}' for volume creation.")
+        snapshot = self.backend.get_snapshot(snapshot_id) if snapshot_id else None
+        if snapshot is not None and snapshot.status != "completed":
+            raise EC2ClientError("IncorrectState", f"Snapshot is in invalid state - {snapshot.status}")
+        if snapshot is not None and size is not None and int(size) < snapshot.volume_size:
+            raise EC2ClientError(
+                "InvalidParameterValue",
+                f"Volume of {size}GiB is smaller than snapshot '{snapshot_id}', expecting size >= {snapshot.volume_size}GiB.",
+            )
+        if size is not None and not VOLUME_GIB_MIN.get(kind, 1) <= int(size) <= VOLUME_GIB_MAX[kind]:
+            bound = "large" if int(size) > VOLUME_GIB_MAX[kind] else "small"
+            raise EC2ClientError("InvalidParameterValue", f"Volume of {size}GiB is too {bound} for volume type {kind}.")
+
+    def delete_volume(self) -> ActionResult:
+        volume = self.backend.get_volume(self._get_param("VolumeId"))
+        if volume.attachments:
+            raise EC2ClientError(
+                "VolumeInUse", f"Volume {volume.id} is currently attached to {volume.attachments[0].instance.id}"
+            )
+        return super().delete_volume()
+
+    def attach_volume(self) -> ActionResult:
+        volume = self.backend.get_volume(self._get_param("VolumeId"))
+        instance = self.backend.get_instance(self._get_param("InstanceId"))
+        if volume.status == "creating":
+            raise EC2ClientError("IncorrectState", f"{volume.id} is not 'available'.")
+        if instance.state not in ("running", "stopped"):
+            raise EC2ClientError("IncorrectState", f"Instance '{instance.id}' is not 'running' or 'stopped'.")
+        return super().attach_volume()
+
+    def create_snapshot(self) -> ActionResult:
+        answer = super().create_snapshot()
+        return answer
+
+    def create_snapshots(self) -> ActionResult:
+        answer = super().create_snapshots()
+        if self._get_param("CopyTagsFromSource") == "volume":
+            for snapshot in answer.result["Snapshots"]:  # type: ignore[index]  # moto's own dictionary
+                own = {tag["key"] for tag in snapshot.get_tags()}
+                tags = {tag["key"]: tag["value"] for tag in snapshot.volume.get_tags()}
+                snapshot.add_tags({key: value for key, value in tags.items() if key not in own and not key.startswith("aws:")})
+        return answer
+
+    # ---- instances and images
+
+    def _parse_block_device_mapping(self) -> list[dict[str, Any]]:
+        """As sent: moto fills in defaults that would hide those of the image."""
+        return list(self._get_param("BlockDeviceMappings", []))
+
+    def run_instances(self) -> ActionResult:
+        once = self._once()
+        if once and once.result:
+            for reservation in self.backend.reservations.values():
+                if reservation.id == once.result:
+                    return ActionResult(reservation)
+        self._check_new_instance()
+        answer = super().run_instances()
+        if once:
+            once.keep(answer.result.id)  # type: ignore[attr-defined]  # the result is a Reservation
+        return answer
+
+    def _check_new_instance(self) -> None:
+        image_id, key_name = self._get_param("ImageId"), self._get_param("KeyName")
+        if not image_id and not self._get_param("LaunchTemplate"):
+            raise EC2ClientError("MissingParameter", "The request must contain the parameter ImageId")
+        if key_name and key_name not in self.backend.keypairs:
+            raise EC2ClientError("InvalidKeyPair.NotFound", f"The key pair '{key_name}' does not exist")
+
+    def register_image(self) -> ActionResult:
+        mappings = self._get_param("BlockDeviceMappings", [])
+        self.error_on_dryrun()
+        image = self.backend.add_image(
+            self._get_param("Name"),
+            self._get_param("Description", ""),
+            mappings,
+            root_device_name=self._get_param("RootDeviceName"),
+            architecture=self._get_param("Architecture"),
+            virtualization_type=self._get_param("VirtualizationType"),
+        )
+        image.add_tags(self._parse_tag_specification().get("image", {}))
+        return ActionResult({"ImageId": image.id})
+
+    def create_image(self) -> ActionResult:
+        self.error_on_dryrun()
+        instance = self.backend.get_instance(self._get_param("InstanceId"))
+        tags = self._parse_tag_specification()
+        mappings = []
+        for device, block in instance.get_block_device_mapping:
+            snapshot = self.backend.create_snapshot(block.volume_id, f"Created by CreateImage({instance.id})")
+            snapshot.add_tags(tags.get("snapshot", {}))
+            volume = self.backend.get_volume(block.volume_id)
+            ebs = {"SnapshotId": snapshot.id, "VolumeSize": volume.size, "VolumeType": volume.volume_type}
+            mappings.append({"DeviceName": device, "Ebs": {**ebs, "DeleteOnTermination": block.delete_on_termination}})
+        image = self.backend.add_image(
+            self._get_param("Name"),
+            self._get_param("Description", ""),
+            mappings,
+            root_device_name=instance.root_device_name,
+            architecture=instance.architecture,
+        )
+        image.instance_id = instance.id
+        image.add_tags(tags.get("image", {}))
+        return ActionResult({"ImageId": image.id})
+
+
+def region_exists(region: str) -> bool:
+    return region in ec2_backends["123456789012"].regions

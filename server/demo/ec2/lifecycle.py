@@ -1,0 +1,178 @@
+"""Things that take time in AWS: volumes, snapshots, attachments and instances whose state follows the clock."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import Any
+
+from moto.ec2.models.elastic_block_store import Snapshot, Volume, VolumeAttachment
+from moto.ec2.models.instances import InstanceState
+
+UPLOAD_VOLUME_ID = "vol-ffffffff"  # what AWS shows for snapshots made through EBS direct
+GP3_THROUGHPUT_DEFAULT = 125
+CODES = {"pending": 0, "running": 16, "shutting-down": 32, "terminated": 48, "stopping": 64, "stopped": 80}
+ON_THE_WAY = {"running": "pending", "stopped": "stopping", "terminated": "shutting-down"}
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How long transitions take, in seconds."""
+
+    snapshot: float = 1.0
+    volume: float = 0.4
+    attachment: float = 0.3
+    instance: float = 1.0
+
+    @classmethod
+    def scaled(cls, factor: float) -> Pace:
+        base = cls()
+        return cls(base.snapshot * factor, base.volume * factor, base.attachment * factor, base.instance * factor)
+
+
+class TimedVolume(Volume):
+    """``creating`` for a while, then ``available``; ``in-use`` while attached or detaching."""
+
+    def __init__(self, ec2_backend: Any, *args: Any, **kwargs: Any) -> None:
+        super().__init__(ec2_backend, *args, **kwargs)
+        self.ready_at = time.time() + ec2_backend.pace.volume
+        self.leaving: TimedAttachment | None = None
+        if self.volume_type == "gp3" and self.throughput is None:
+            self.throughput = GP3_THROUGHPUT_DEFAULT
+        if self.volume_type == "gp2" and self.iops is None:
+            self.iops = min(16_000, max(100, 3 * int(self.size)))
+
+    @property
+    def status(self) -> str:
+        if self.attachments:
+            return "in-use"
+        return "creating" if time.time() < self.ready_at else "available"
+
+    @property
+    def attachments(self) -> list[VolumeAttachment]:
+        if self.attachment:
+            return [self.attachment]
+        if self.leaving is not None and time.time() < self.leaving.settled_at:
+            return [self.leaving]
+        return []
+
+
+class TimedAttachment(VolumeAttachment):
+    """``attaching`` → ``attached``; ``detaching`` until the volume is free."""
+
+    def __init__(self, volume: Volume, instance: Any, device: str, status: str) -> None:
+        self.settled_at = time.time() + volume.ec2_backend.pace.attachment
+        super().__init__(volume, instance, device, status)
+
+    @property
+    def status(self) -> str:
+        if time.time() >= self.settled_at:
+            return self._status
+        return {"attached": "attaching", "detached": "detaching"}.get(self._status, self._status)
+
+    @status.setter
+    def status(self, value: str) -> None:
+        self._status = value
+        if value == "detached":
+            self.settled_at = time.time() + self.volume.ec2_backend.pace.attachment
+
+    @property
+    def state(self) -> str:
+        return self.status
+
+    @property
+    def delete_on_termination(self) -> bool:
+        block = self.instance.block_device_mapping.get(self.device)
+        return bool(block is not None and block.delete_on_termination)
+
+
+class TimedSnapshot(Snapshot):
+    """``pending`` with growing progress, then ``completed``. One made by upload stays pending until it is completed."""
+
+    def __init__(self, ec2_backend: Any, snapshot_id: str, volume: Any, *args: Any, **kwargs: Any) -> None:
+        self.begun_at = time.time()
+        self.ready_at: float | None = self.begun_at + ec2_backend.pace.snapshot
+        self.uploading = False
+        self.upload_timeout = 60 * 60.0
+        self.size = int(volume.size)
+        super().__init__(ec2_backend, snapshot_id, volume, *args, **kwargs)
+        if self.kms_key_id is None:
+            self.kms_key_id = getattr(volume, "kms_key_id", None)
+
+    @property
+    def status(self) -> str:
+        if self.uploading:
+            return "error" if time.time() > self.begun_at + self.upload_timeout else "pending"
+        return "pending" if self.ready_at is not None and time.time() < self.ready_at else "completed"
+
+    @status.setter
+    def status(self, value: str) -> None:
+        """moto sets "completed" at birth; the clock decides instead."""
+
+    @property
+    def volume_size(self) -> int:
+        return self.size
+
+    @property
+    def progress(self) -> str:
+        if self.status != "pending":
+            return "100%" if self.status == "completed" else ""
+        if self.uploading or self.ready_at is None or self.ready_at <= self.begun_at:
+            return "0%"
+        return f"{min(99, int(100 * (time.time() - self.begun_at) / (self.ready_at - self.begun_at)))}%"
+
+    def get_filter_value(self, filter_name: str, method_name: str | None = None) -> Any:
+        if filter_name == "volume-size":
+            return str(self.size)
+        return super().get_filter_value(filter_name, method_name)
+
+    def begin_upload(self, timeout_minutes: int) -> None:
+        self.uploading = True
+        self.upload_timeout = timeout_minutes * 60.0
+
+    def finish_upload(self) -> None:
+        self.uploading = False
+        self.begun_at = time.time()
+        self.ready_at = self.begun_at + self.ec2_backend.pace.snapshot
+
+
+class UploadedVolume:
+    """Stands for the volume of a snapshot that never had one."""
+
+    def __init__(self, size: int, encrypted: bool, kms_key_id: str | None) -> None:
+        self.id = UPLOAD_VOLUME_ID
+        self.size = size
+        self.encrypted = encrypted
+        self.kms_key_id = kms_key_id
+
+
+class TimedState(InstanceState):
+    """An instance state that passes through its transitional name (``pending``, ``stopping`` ...) before it is reached."""
+
+    seconds = Pace.instance  # set once by the cloud before any instance exists
+
+    def __init__(self, name: str = "pending", code: int = 0) -> None:
+        self._goal = name
+        self._settled_at = time.time() + self.seconds
+        del code  # follows from the name
+
+    @property
+    def name(self) -> str:
+        return self._goal if time.time() >= self._settled_at else ON_THE_WAY.get(self._goal, self._goal)
+
+    @name.setter
+    def name(self, value: str) -> None:
+        if value != self._goal:
+            self._goal = value
+            self._settled_at = time.time() + self.seconds
+
+    @property
+    def code(self) -> int:
+        return CODES[self.name]
+
+    @code.setter
+    def code(self, value: int) -> None:
+        """moto sets the code after the name; it follows from the name."""
+
+    def __copy__(self) -> InstanceState:
+        return InstanceState(self.name, self.code)

@@ -1,0 +1,44 @@
+"""What every use case is handed: the ports, joined by ``bootstrap``, under one name."""
+
+from __future__ import annotations
+
+import random
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from uuid import UUID, uuid4
+
+from server.domain import repository as stored
+from server.ports import Aws, Blobs, Blocks, Clock, Jobs, Store, Wakeups, Workload
+from server.repository.repository import Repository
+
+DEFAULT_DATA_SLOTS = 4  # resources whose data one worker process moves at once, when nothing else is set
+
+
+def _data_slots() -> threading.Semaphore:
+    return threading.BoundedSemaphore(DEFAULT_DATA_SLOTS)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Services:
+    """The argument ``app`` of every use case. Made once per process, shared by its threads.
+
+    ``open_repository`` returns an open, cached repository of the format engine; errors: NotFound, WrongPassword,
+    ForeignFormat, NotOwner, Damaged, and those of its storage. ``owner_id`` is this appliance's id, which repositories
+    are marked with. ``data_slots`` bounds how many tasks of this process move disk data at the same time, and with it
+    the memory they use.
+    """
+
+    store: Store
+    clock: Clock
+    aws: Aws
+    blocks: Blocks
+    workloads: Mapping[str, Workload]
+    jobs: Jobs
+    wakeups: Wakeups
+    open_blobs: Callable[[stored.Repository], Blobs]
+    open_repository: Callable[[stored.Repository], Repository]
+    owner_id: Callable[[], UUID]
+    new_id: Callable[[], UUID] = uuid4
+    random: random.Random = field(default_factory=random.Random)
+    data_slots: threading.Semaphore = field(default_factory=_data_slots)

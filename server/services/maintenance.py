@@ -1,0 +1,62 @@
+"""Repository upkeep: collecting what no restore point needs any more."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import Final
+from uuid import UUID
+
+from server.domain.access import Caller, Role
+from server.domain.errors import Conflict
+from server.domain.repository import Repository
+from server.domain.session import Level, Session, SessionKind, State, TaskKind
+from server.ports import Select, Tx, Where
+from server.repository.prune import collect
+from server.repository.run import Control
+from server.services import runs
+from server.services.context import Services
+from server.services.steps import Done, Handler, Line, Next, Run
+from server.services.wording import count, size
+
+MIN_AGE: Final = timedelta(hours=24)  # younger objects may belong to a backup that has not said so yet
+OPEN_MAX: Final = 100  # running maintenance sessions looked at
+
+
+def start_collect_garbage(
+    app: Services, caller: Caller, repository_id: UUID, *, dry_run: bool = False, key: str | None = None
+) -> Session | None:
+    """Collect unreferenced data now. None when ``dry_run``. Errors: Forbidden, NotFound, Conflict while it is being done."""
+    caller.require(Role.OPERATOR)
+    with app.store.transaction() as tx:
+        repository = tx.repositories.get(repository_id, lock=True)
+        if key is not None and (earlier := tx.sessions.find(key=key)) is not None:
+            return earlier
+        if _running(tx, repository_id):
+            raise Conflict(f"Maintenance of {repository.name} is running already.")
+        if dry_run:
+            return None
+        return begin_maintenance(tx, app, repository, requested_by=caller.name, key=key)
+
+
+def _running(tx: Tx, repository_id: UUID) -> bool:
+    where = (
+        Where("kind", "eq", SessionKind.REPOSITORY_MAINTENANCE),
+        Where("state", "in", (State.PENDING, State.RUNNING)),
+    )
+    sessions = tx.sessions.page(Select(where=where, limit=OPEN_MAX))
+    return any(session.document.get("repositoryId") == str(repository_id) for session in sessions)
+
+
+def begin_maintenance(tx: Tx, app: Services, repository: Repository, *, requested_by: str, key: str | None) -> Session:
+    """Add the session and its task."""
+    document = {"repositoryId": str(repository.id)}
+    draft = runs.SessionDraft(
+        kind=SessionKind.REPOSITORY_MAINTENANCE,
+        name=f"Maintenance of {repository.name}",
+        requested_by=requested_by,
+        key=key,
+        document=document,
+        opening=((Level.INFO, f"Looking for data in {repository.name} that no restore point needs."),),
+    )
+    return runs.begin(tx, app, draft, [runs.TaskDraft(kind=TaskKind.COLLECT_GARBAGE, name=repository.name, document=document)])

@@ -1,0 +1,283 @@
+"""Policies as people keep them: create, change, switch, delete; and whom they cover."""
+
+from __future__ import annotations
+
+import zoneinfo
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+from typing import Any
+from uuid import UUID
+
+from server.domain import policy as domain
+from server.domain.access import Caller, Role
+from server.domain.errors import Conflict, InvalidInput, NotFound
+from server.domain.policy import DailySchedule, Policy, Retention, Retries, Scope, Verdict
+from server.domain.workload import Resource
+from server.ports import Order, Select, Tx, Where
+from server.services import accounts, replies
+from server.services.context import Services
+from server.services.protection import CLAIMED, refuse_while_running
+from server.services.scheduling import next_run
+
+POLICIES_MAX = 1000
+PAGE = 1000
+PRIORITY_MAX = 1_000_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PolicyDraft:
+    """What a person decides about a policy. ``priority`` None: after all others."""
+
+    name: str
+    description: str
+    workload: str
+    enabled: bool
+    priority: int | None
+    scope: Scope
+    schedule: DailySchedule | None
+    retention: Retention
+    retries: Retries
+    repository_id: UUID | None
+    copy_tags: bool
+
+
+# ---- changing ---------------------------------------------------------------------------------------------------------
+
+
+def create(app: Services, caller: Caller, draft: PolicyDraft, *, dry_run: bool = False, key: str | None = None) -> Policy:
+    """Errors: Forbidden, InvalidInput, Conflict when the name is taken."""
+    caller.require(Role.OPERATOR)
+    now = app.clock.now()
+    with app.store.transaction() as tx:
+        known = replies.earlier(tx, caller, "createPolicy", key)
+        if known is not None:
+            return tx.policies.get(known)
+        priority = draft.priority if draft.priority is not None else _last_priority(tx) + 1
+        made = _filled(draft, Policy(id=app.new_id(), name="", scope=draft.scope, created_at=now, updated_at=now), priority)
+        made = replace(made, next_run_at=next_run(made, now))
+        _check(app, tx, made)
+        if dry_run:
+            return made
+        tx.policies.add(made)
+        tx.activity.append(
+            at=now, kind="policy", subject_id=made.id, change="created", message=f"{caller.name} created the policy {made.name}."
+        )
+        replies.keep(tx, caller, "createPolicy", key, made.id, at=now)
+    return made
+
+
+def update(
+    app: Services,
+    caller: Caller,
+    id: UUID,
+    revision: int,
+    draft: PolicyDraft,
+    *,
+    dry_run: bool = False,
+    key: str | None = None,
+) -> Policy:
+    """Replace all a person decides. Errors: Forbidden, NotFound, InvalidInput, Conflict when ``revision`` is not the newest."""
+    caller.require(Role.OPERATOR)
+    now = app.clock.now()
+    with app.store.transaction() as tx:
+        if replies.earlier(tx, caller, "updatePolicy", key) is not None:
+            return tx.policies.get(id)
+        current = tx.policies.get(id, lock=True)
+        if current.revision != revision:
+            raise Conflict(
+                f"{current.name} was changed meanwhile: it is at revision {current.revision}, not {revision}.",
+                remedy="Read it again and repeat the change.",
+                fields={"revision": f"{current.revision} now."},
+            )
+        priority = current.priority if draft.priority is None else draft.priority
+        changed = _filled(draft, current, priority)
+        changed = replace(changed, next_run_at=next_run(changed, now), updated_at=now, revision=revision + 1)
+        _check(app, tx, changed)
+        if dry_run:
+            return changed
+        tx.policies.save(changed)
+        message = f"{caller.name} changed the policy {changed.name}."
+        tx.activity.append(at=now, kind="policy", subject_id=id, change="changed", message=message)
+        replies.keep(tx, caller, "updatePolicy", key, id, at=now)
+    return changed
+
+
+def _filled(draft: PolicyDraft, base: Policy, priority: int) -> Policy:
+    return replace(
+        base,
+        name=draft.name.strip(),
+        description=draft.description.strip(),
+        workload=draft.workload,
+        enabled=draft.enabled,
+        priority=priority,
+        scope=draft.scope,
+        schedule=draft.schedule,
+        retention=draft.retention,
+        retries=draft.retries,
+        repository_id=draft.repository_id,
+        copy_tags=draft.copy_tags,
+    )
+
+
+def _last_priority(tx: Tx) -> int:
+    rows = tx.policies.page(Select(order=(Order("priority", descending=True),), limit=1))
+    return rows[0].priority if rows else 0
+
+
+def set_enabled(app: Services, caller: Caller, id: UUID, *, enabled: bool, dry_run: bool = False) -> Policy:
+    """Let the schedule start the policy, or not. Repeating it changes nothing. Errors: Forbidden, NotFound."""
+    caller.require(Role.OPERATOR)
+    now = app.clock.now()
+    with app.store.transaction() as tx:
+        current = tx.policies.get(id, lock=True)
+        if current.enabled == enabled:
+            return current
+        changed = replace(current, enabled=enabled, updated_at=now, revision=current.revision + 1)
+        changed = replace(changed, next_run_at=next_run(changed, now))
+        if dry_run:
+            return changed
+        tx.policies.save(changed)
+        message = f"{caller.name} {'enabled' if enabled else 'disabled'} the policy {changed.name}."
+        tx.activity.append(at=now, kind="policy", subject_id=id, change="changed", message=message)
+    return changed
+
+
+def delete(app: Services, caller: Caller, id: UUID, *, dry_run: bool = False, key: str | None = None) -> UUID:
+    """Delete a policy; its restore points and sessions stay. Errors: Forbidden, NotFound, Conflict while it runs."""
+    caller.require(Role.OPERATOR)
+    now = app.clock.now()
+    with app.store.transaction() as tx:
+        if replies.earlier(tx, caller, "deletePolicy", key) is not None:
+            return id
+        current = tx.policies.get(id, lock=True)
+        refuse_while_running(tx, current)
+        if dry_run:
+            return id
+        tx.policies.remove(id)
+        message = f"{caller.name} deleted the policy {current.name}."
+        tx.activity.append(at=now, kind="policy", subject_id=id, change="removed", message=message)
+        replies.keep(tx, caller, "deletePolicy", key, id, at=now)
+    return id
+
+
+# ---- checking ---------------------------------------------------------------------------------------------------------
+
+
+def _check(app: Services, tx: Tx, policy: Policy) -> None:
+    """InvalidInput with every problem at once; Conflict when the name is taken."""
+    fields = domain.problems(policy)
+    if policy.workload not in app.workloads:
+        fields["workload"] = f"Unknown workload {policy.workload!r}: choose one of {', '.join(sorted(app.workloads))}."
+    if not 1 <= policy.priority <= PRIORITY_MAX:
+        fields["priority"] = f"Between 1 and {PRIORITY_MAX}."
+    fields.update(_missing(tx, policy))
+    if fields:
+        raise InvalidInput(f"The policy cannot be saved: {next(iter(fields.values()))}", fields=fields)
+    accounts.check_regions(app, tx.accounts.get(policy.scope.account_id), policy.scope.regions, "scope.regions")
+    twin = tx.policies.find(name=policy.name)
+    if twin is not None and twin.id != policy.id:
+        raise Conflict(f"There is a policy named {policy.name} already.", fields={"name": "Taken."})
+
+
+def _missing(tx: Tx, policy: Policy) -> dict[str, str]:
+    """What the policy names that is not there."""
+    fields: dict[str, str] = {}
+    scope = policy.scope
+    if not tx.accounts.many([scope.account_id]):
+        fields["scope.accountId"] = "There is no such account."
+    if policy.repository_id is not None and not tx.repositories.many([policy.repository_id]):
+        fields["repositoryId"] = "There is no such repository."
+    for path, ids in (("scope.resourceIds", scope.resource_ids), ("scope.excludedResourceIds", scope.excluded_resource_ids)):
+        found = tx.resources.many(ids) if ids else {}
+        absent = len(set(ids) - found.keys())
+        foreign = [one.name for one in found.values() if one.account_id != scope.account_id]
+        if absent:
+            fields[path] = f"{absent} of these resources are not known: rescan, then choose again."
+        elif foreign:
+            fields[path] = f"{foreign[0]} is in another account."
+    return fields
+
+
+@cache
+def timezones() -> list[str]:
+    """IANA names, sorted."""
+    return sorted(zoneinfo.available_timezones())
+
+
+# ---- whom they cover --------------------------------------------------------------------------------------------------
+
+
+def verdicts(app: Services, caller: Caller, resources: Sequence[Resource]) -> dict[UUID, list[tuple[Policy, Verdict]]]:
+    """For each resource, every enabled policy of its workload in order of priority, and whether and why it covers."""
+    caller.require(Role.VIEWER)
+    with app.store.transaction() as tx:
+        rivals = enabled(tx)
+    return {resource.id: list(_judged(rivals, resource)) for resource in resources}
+
+
+def enabled(tx: Tx) -> list[Policy]:
+    """Enabled policies, the first to claim a resource first."""
+    order = (Order("priority"), Order("created_at"))
+    return tx.policies.page(Select(where=(Where("enabled", "eq", True),), order=order, limit=POLICIES_MAX))
+
+
+def _judged(rivals: Iterable[Policy], resource: Resource) -> Iterator[tuple[Policy, Verdict]]:
+    holder: Policy | None = None
+    for policy in rivals:
+        if policy.workload != resource.workload:
+            continue
+        found = domain.verdict(policy.scope, resource)
+        if found.covered and holder is not None:
+            found = Verdict(covered=False, reason=f"{CLAIMED}: {holder.name}")
+        elif found.covered:
+            holder = policy
+        yield policy, found
+
+
+def protects(rivals: Sequence[Policy], resource: Resource) -> bool:
+    """Whether any of the policies covers the resource."""
+    return any(policy.workload == resource.workload and domain.verdict(policy.scope, resource).covered for policy in rivals)
+
+
+def present(tx: Tx, where: tuple[Where, ...] = ()) -> Iterator[Resource]:
+    """Every resource that matches and is in AWS, read in pages."""
+    where = (*where, Where("present", "eq", True))
+    after: tuple[Any, ...] | None = None
+    while True:
+        rows = tx.resources.page(Select(where=where, order=(Order("name"),), after=after, limit=PAGE))
+        yield from rows
+        if len(rows) < PAGE:
+            return
+        after = (rows[-1].name, rows[-1].id)
+
+
+def coverage(app: Services, caller: Caller, wanted: Sequence[Policy]) -> dict[UUID, int]:
+    """How many present resources each policy covers, those claimed by an earlier one not counted."""
+    caller.require(Role.VIEWER)
+    regions = {region for policy in wanted for region in policy.scope.regions}
+    owners = {policy.scope.account_id for policy in wanted}
+    counts: defaultdict[UUID, int] = defaultdict(int)
+    with app.store.transaction() as tx:
+        rivals = enabled(tx)
+        for resource in present(tx, (Where("account_id", "in", list(owners)), Where("region", "in", list(regions)))):
+            for policy in wanted:
+                before = rivals if not policy.enabled else rivals[: _rank(rivals, policy)]
+                covered = policy.workload == resource.workload and domain.verdict(policy.scope, resource).covered
+                if covered and not protects(before, resource):
+                    counts[policy.id] += 1
+    return {policy.id: counts[policy.id] for policy in wanted}
+
+
+def _rank(rivals: Sequence[Policy], policy: Policy) -> int:
+    return next((index for index, one in enumerate(rivals) if one.id == policy.id), len(rivals))
+
+
+def get(app: Services, caller: Caller, id: UUID) -> Policy:
+    caller.require(Role.VIEWER)
+    with app.store.transaction() as tx:
+        found = tx.policies.many([id]).get(id)
+    if found is None:
+        raise NotFound("There is no such policy.", remedy="It may have been deleted.")
+    return found

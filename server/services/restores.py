@@ -1,0 +1,359 @@
+"""Getting things back: volumes or a whole instance, at a new place, from a snapshot or from a backup.
+
+A restore task goes ``start`` → (backup points: ``write`` → ``seal``) → ``create`` → ``tidy``. ``write`` puts the blocks of each
+disk into a new EBS snapshot, with a checkpoint every few seconds; ``seal`` waits for EC2 to complete it; ``create`` is the
+workload's; ``tidy`` removes the temporary snapshots.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any, Final
+from uuid import UUID
+
+from server.domain import codec
+from server.domain.access import Caller, Role
+from server.domain.errors import AwsNotFound, Conflict, HoldfastError, InvalidInput
+from server.domain.restore import InstanceRestore, Leg, PointState, RestorePoint, VolumeRestore
+from server.domain.session import Level, Session, SessionKind, State, TaskKind
+from server.domain.workload import Place, place
+from server.ports import DiskSnapshot, RestoreJob, Step, Workload
+from server.services import block_writer, runs
+from server.services.backups import wait_for_slot
+from server.services.context import Services
+from server.services.points import describe
+from server.services.steps import Done, Handler, Line, Next, Run
+from server.services.wording import count, size
+
+NAME_MAX: Final = 255  # characters of a Name tag
+GIB: Final = 2**30
+SEAL_POLL_SECONDS: Final = 3.0
+VOLUME_TYPES: Final = ("gp2", "gp3", "io1", "io2", "sc1", "st1", "standard")
+
+# IAM actions this module needs beside the workload's own, in the target Region
+PERMISSIONS: Final = (
+    "ec2:DescribeRegions",
+    "ec2:DescribeAvailabilityZones",
+    "ec2:DescribeSnapshots",
+    "ec2:DeleteSnapshot",
+    "ec2:CreateTags",
+    "ebs:StartSnapshot",
+    "ebs:PutSnapshotBlock",
+    "ebs:CompleteSnapshot",
+)
+
+Options = VolumeRestore | InstanceRestore
+
+
+# ---- starting ---------------------------------------------------------------------------------------------------------
+
+
+def start_volume_restore(
+    app: Services,
+    caller: Caller,
+    point_id: UUID,
+    options: VolumeRestore,
+    *,
+    reason: str = "",
+    dry_run: bool = False,
+    key: str | None = None,
+) -> Session | None:
+    """Bring disks of a point back as standalone volumes. None when ``dry_run``: everything was checked, nothing started.
+
+    Errors: Forbidden, NotFound, Conflict, InvalidInput (with ``fields``), and those of AWS.
+    """
+    caller.require(Role.RESTORE_OPERATOR)
+    point, where = _target(app, point_id, options)
+    disks = _chosen(app, point, options)
+    _check_zone(app, where, options.zone)
+    if options.volume_type is not None and options.volume_type not in VOLUME_TYPES:
+        wrong = f"Unknown volume type {options.volume_type}: choose one of {', '.join(VOLUME_TYPES)}."
+        raise InvalidInput(wrong, fields={"volumeType": wrong})
+    if dry_run:
+        return None
+    name = f"Restore {count(len(disks), 'volume')} of {point.resource_name}"
+    draft = _draft(SessionKind.VOLUME_RESTORE, name, caller, reason, key, point)
+    return _start(app, draft, TaskKind.RESTORE_VOLUMES, point, options, disks)
+
+
+def start_instance_restore(
+    app: Services,
+    caller: Caller,
+    point_id: UUID,
+    options: InstanceRestore,
+    *,
+    reason: str = "",
+    dry_run: bool = False,
+    key: str | None = None,
+) -> Session | None:
+    """Bring an instance back as a new one. None when ``dry_run``. Errors: as ``start_volume_restore``."""
+    caller.require(Role.RESTORE_OPERATOR)
+    if not 1 <= len(options.name.strip()) <= NAME_MAX:
+        wrong = f"Give the new instance a name of 1 to {NAME_MAX} characters."
+        raise InvalidInput(wrong, fields={"name": wrong})
+    point, _ = _target(app, point_id, options)
+    disks = _chosen(app, point, options)
+    if dry_run:
+        return None
+    draft = _draft(SessionKind.INSTANCE_RESTORE, f"Restore {point.resource_name}", caller, reason, key, point)
+    return _start(app, draft, TaskKind.RESTORE_INSTANCE, point, options, disks)
+
+
+def _draft(
+    kind: SessionKind, name: str, caller: Caller, reason: str, key: str | None, point: RestorePoint
+) -> runs.SessionDraft:
+    return runs.SessionDraft(
+        kind=kind,
+        name=name,
+        requested_by=caller.name,
+        reason=reason,
+        policy_id=point.policy_id,
+        key=key,
+        document={"pointId": str(point.id)},
+    )
+
+
+def _start(
+    app: Services,
+    draft: runs.SessionDraft,
+    kind: TaskKind,
+    point: RestorePoint,
+    options: Options,
+    disks: Sequence[DiskSnapshot],
+) -> Session:
+    source = {
+        "pointId": str(point.id),
+        "options": codec.to_json(options),
+        "disks": [disk.disk_id for disk in disks],
+    }
+    total = sum(disk.size_bytes for disk in disks) if point.leg is Leg.BACKUP else 0
+    task = runs.TaskDraft(
+        kind=kind, name=point.resource_name, resource_id=point.resource_id, progress_total=total, document=source
+    )
+    origin = describe(point)
+    opening = ((Level.INFO, f"Restoring from {origin[0].lower()}{origin[1:]} to {options.region}."),)
+    with app.store.transaction() as tx:
+        if draft.key is None or tx.sessions.find(key=draft.key) is None:
+            _available(tx.points.get(point.id, lock=True))  # again, now that nothing can delete it in between
+        return runs.begin(tx, app, replace(draft, opening=opening), [task])
+
+
+def _available(point: RestorePoint) -> RestorePoint:
+    if point.state is not PointState.AVAILABLE:
+        raise Conflict(f"{describe(point)} has been deleted.", remedy="Choose another restore point.")
+    return point
+
+
+def _target(app: Services, point_id: UUID, options: Options) -> tuple[RestorePoint, Place]:
+    """The point and the place it goes to, both checked."""
+    with app.store.transaction() as tx:
+        point = _available(tx.points.get(point_id))
+        account = tx.accounts.get(options.account_id)
+        home = tx.accounts.get(point.account_id)
+    if point.leg is Leg.SNAPSHOT:
+        if options.account_id != point.account_id:
+            wrong = "A snapshot is restored in its own account; use a backup to restore into another."
+            raise InvalidInput(wrong, fields={"accountId": wrong})
+        if options.region != point.region:
+            wrong = f"A snapshot is restored in its own Region, {point.region}; use a backup to restore into another."
+            raise InvalidInput(wrong, fields={"region": wrong})
+    elif options.region != point.region:
+        answer = app.aws.call(place(home, point.region), "ec2", "describe_regions")
+        names = sorted(region["RegionName"] for region in answer.get("Regions", ()))
+        if options.region not in names:
+            wrong = f"{options.region} is no Region enabled for the account: choose one of {', '.join(names)}."
+            raise InvalidInput(wrong, fields={"region": wrong})
+    return point, place(account, options.region)
+
+
+def _chosen(app: Services, point: RestorePoint, options: Options) -> tuple[DiskSnapshot, ...]:
+    disks = _workload(app, point).disks(point.document)
+    wanted = options.disks if isinstance(options, VolumeRestore) else ()
+    unknown = set(wanted) - {disk.disk_id for disk in disks}
+    if unknown:
+        wrong = f"The point has no disk {', '.join(sorted(unknown))}; it has {', '.join(disk.disk_id for disk in disks)}."
+        raise InvalidInput(wrong, fields={"disks": wrong})
+    return tuple(disk for disk in disks if not wanted or disk.disk_id in wanted)
+
+
+def _check_zone(app: Services, where: Place, zone: str) -> None:
+    answer = app.aws.call(where, "ec2", "describe_availability_zones")
+    names = sorted(each["ZoneName"] for each in answer.get("AvailabilityZones", ()))
+    if zone not in names:
+        wrong = f"{where.region} has no Availability Zone {zone or '(none given)'}: choose one of {', '.join(names)}."
+        raise InvalidInput(wrong, fields={"zone": wrong})
+
+
+def _workload(app: Services, point: RestorePoint) -> Workload:
+    return app.workloads[point.workload]
+
+
+# ---- the task ---------------------------------------------------------------------------------------------------------
+
+
+Create = Callable[[Run, Workload, RestoreJob], Step]
+
+
+def _subject(run: Run) -> tuple[RestorePoint, Place]:
+    """The point, and where its contents go."""
+    document = run.task.document
+    with run.app.store.transaction() as tx:
+        point = tx.points.get(UUID(document["pointId"]))
+        account = tx.accounts.get(UUID(document["options"]["account_id"]))
+    return point, place(account, document["options"]["region"])
+
+
+def _disks(run: Run, point: RestorePoint) -> tuple[DiskSnapshot, ...]:
+    """The chosen disks, each with the snapshot that holds its data in the target Region, if made already."""
+    chosen = run.task.document["disks"]
+    made: dict[str, str] = run.task.document.get("snapshots", {})
+    found = [disk for disk in _workload(run.app, point).disks(point.document) if disk.disk_id in chosen]
+    if point.leg is Leg.SNAPSHOT:
+        return tuple(found)
+    return tuple(replace(disk, snapshot_id=made.get(disk.disk_id, "")) for disk in found)
+
+
+def _step(run: Run, create: Create) -> Next | Done:
+    point, where = _subject(run)
+    document = run.task.document
+    if run.task.stage == "start":
+        _available(point)
+        stage = "create" if point.leg is Leg.SNAPSHOT else "write"
+        return Next(stage=stage, document={**document, "snapshots": {}, "written": {}}, message="Preparing.")
+    if run.task.stage == "write":
+        if not run.app.data_slots.acquire(blocking=False):
+            return wait_for_slot(run, "write")
+        try:
+            return _write(run, point, where)
+        finally:
+            run.app.data_slots.release()
+    if run.task.stage == "seal":
+        return _seal(run, where)
+    if run.task.stage == "create":
+        return _create(run, point, where, create)
+    return _tidy(run, where)
+
+
+def _write(run: Run, point: RestorePoint, where: Place) -> Next:
+    assert point.repository_id is not None  # backup points have one
+    with run.app.store.transaction() as tx:
+        row = tx.repositories.get(point.repository_id)
+    repository = run.app.open_repository(row)
+    manifest = repository.point(point.id)
+    for disk in _disks(run, point):
+        if disk.disk_id in run.task.document["written"]:
+            continue
+        run.check()
+        snapshot_id = _begun(run, where, disk)
+        written = block_writer.write_disk(run, where, repository, manifest, disk, snapshot_id)
+        run.app.blocks.complete(where, snapshot_id, written=written)
+        document = run.task.document
+        run.save({**document, "written": {**document["written"], disk.disk_id: written}, "checkpoint": None})
+    line = Line(f"Restore: Processing {run.task.name} - 100%, {size(run.task.bytes_stored)} transferred.")
+    return Next(stage="seal", document=run.task.document, message="Waiting for AWS to complete the data.", lines=(line,))
+
+
+def _begun(run: Run, where: Place, disk: DiskSnapshot) -> str:
+    """The temporary snapshot for ``disk``: started once, by a client token of task and disk."""
+    known: str | None = run.task.document["snapshots"].get(disk.disk_id)
+    if known is not None:
+        return known
+    snapshot_id = run.app.blocks.start(
+        where,
+        size_gib=-(-disk.size_bytes // GIB),
+        token=f"{run.task.id}-{disk.disk_id}"[:64],
+        description=f"Holdfast: temporary, restoring {disk.disk_id} of {run.task.name}",
+        tags={"holdfast:task": str(run.task.id), "holdfast:temporary": "restore"},
+    )
+    document = run.task.document
+    run.save({**document, "snapshots": {**document["snapshots"], disk.disk_id: snapshot_id}})
+    return snapshot_id
+
+
+def _seal(run: Run, where: Place) -> Next:
+    ids = sorted(run.task.document["snapshots"].values())
+    answer = run.app.aws.call(where, "ec2", "describe_snapshots", SnapshotIds=ids)
+    states = {each["SnapshotId"]: each["State"] for each in answer.get("Snapshots", ())}
+    failed = [id for id in ids if states.get(id) == "error"]
+    if failed:
+        raise HoldfastError(f"AWS could not complete the snapshot {failed[0]} holding restored data.", remedy="Try again.")
+    if any(states.get(id) != "completed" for id in ids):
+        return Next(stage="seal", document=run.task.document, wait=SEAL_POLL_SECONDS)
+    line = Line(f"{run.task.name}: data written, creating the target.")
+    return Next(stage="create", document=run.task.document, message="Creating.", lines=(line,))
+
+
+def _create(run: Run, point: RestorePoint, where: Place, create: Create) -> Next | Done:
+    document = run.task.document
+    job = RestoreJob(
+        place=where,
+        token=str(run.task.id),
+        record=point.document,
+        resource_name=point.resource_name,
+        disks=_disks(run, point),
+    )
+    step = create(run, _workload(run.app, point), job)
+    if not step.done:
+        waiting = {**document, "memo": step.memo}
+        lines = (Line(f"{run.task.name}: {step.message}"),) if step.message and step.message != run.task.message else ()
+        return Next(stage="create", document=waiting, wait=step.wait, message=step.message, lines=lines)
+    result = {key: step.memo[key] for key in ("instanceId", "volumes") if key in step.memo}
+    line = Line(f"{run.task.name}: {_created(result)}", Level.SUCCESS, data=result)
+    if point.leg is Leg.SNAPSHOT:
+        return Done(message=_created(result), document={"result": result}, lines=(line,))
+    kept = {**document, "result": result, "memo": {}}
+    return Next(stage="tidy", document=kept, message="Removing temporary snapshots.", lines=(line,))
+
+
+def _created(result: dict[str, Any]) -> str:
+    volumes = [each["volumeId"] for each in result.get("volumes", ())]
+    if "instanceId" in result:
+        return f"instance {result['instanceId']} created with {count(len(volumes), 'volume')}."
+    return f"{count(len(volumes), 'volume')} created: {', '.join(volumes)}."
+
+
+def _tidy(run: Run, where: Place) -> Done:
+    """Remove the temporary snapshots. What was restored is good whatever comes of this."""
+    document = run.task.document
+    lines, state = [], State.SUCCESS
+    for snapshot_id in sorted(document["snapshots"].values()):
+        try:
+            _delete_snapshot(run, where, snapshot_id)
+        except HoldfastError as error:
+            if error.transient and run.task.attempt < 3:
+                raise
+            state = State.WARNING
+            text = f"The temporary snapshot {snapshot_id} could not be deleted: {error.sentence()}"
+            lines.append(Line(text, Level.WARNING, {"code": error.code}))
+    message = _created(document["result"])
+    return Done(state=state, message=message, document={"result": document["result"]}, lines=tuple(lines))
+
+
+def _delete_snapshot(run: Run, where: Place, snapshot_id: str) -> None:
+    try:
+        run.app.aws.call(where, "ec2", "delete_snapshot", SnapshotId=snapshot_id)
+    except AwsNotFound:
+        return  # that is what was wanted
+
+
+def _cleanup(run: Run) -> None:
+    """Nothing half-made stays: what carries the task's tag goes, temporary snapshots too."""
+    point, where = _subject(run)
+    _workload(run.app, point).abandon(where, str(run.task.id))
+    for snapshot_id in sorted(run.task.document.get("snapshots", {}).values()):
+        _delete_snapshot(run, where, snapshot_id)
+
+
+def _volumes(run: Run, workload: Workload, job: RestoreJob) -> Step:
+    options = codec.from_json(VolumeRestore, run.task.document["options"])
+    return workload.restore_volumes(job, options, dict(run.task.document.get("memo", {})))
+
+
+def _instance(run: Run, workload: Workload, job: RestoreJob) -> Step:
+    options = codec.from_json(InstanceRestore, run.task.document["options"])
+    return workload.restore_instance(job, options, dict(run.task.document.get("memo", {})))
+
+
+VOLUMES: Final = Handler(step=lambda run: _step(run, _volumes), cleanup=_cleanup)
+INSTANCE: Final = Handler(step=lambda run: _step(run, _instance), cleanup=_cleanup)

@@ -1,0 +1,11 @@
+"""What Holdfast can protect: one module or package per workload, one line here for each."""
+
+from __future__ import annotations
+
+from server.ports import Aws, Clock, Workload
+from server.workloads.ec2 import Ec2
+
+
+def workloads(aws: Aws, clock: Clock) -> tuple[Workload, ...]:
+    """Every workload, ready to use. Their ``kind`` names them in policies, resources and points."""
+    return (Ec2(aws, clock),)
