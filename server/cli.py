@@ -93,11 +93,15 @@ def reset_password(
 ) -> None:
     """Give a user a new password and end the user's sessions. For those who can reach this machine but not sign in."""
     from server import bootstrap
+    from server.domain.access import SYSTEM
     from server.services import access
 
-    services = bootstrap.build_services(_started("reset-password"))
+    joined = bootstrap.build(_started("reset-password"))
     password = secrets.token_urlsafe(18) if generate else _ask_password()
-    access.reset_password(services, username, password)
+    try:
+        access.reset_password(joined.services, SYSTEM, joined.passwords, username, password)
+    finally:
+        joined.close()
     out.print(f"{username} has a new password" + (f": {password}" if generate else "."), highlight=False)
 
 

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from server.domain.errors import InvalidInput
-from server.ports import Workload
 from server.workloads import WORKLOADS
 
 REPOSITORY_OBJECTS: Final = ("s3:DeleteObject", "s3:GetObject", "s3:PutObject")
@@ -16,12 +15,21 @@ ACCOUNT: Final = ("ec2:DescribeRegions", "sts:GetCallerIdentity")
 _VERSION: Final = "2012-10-17"  # of the policy language; AWS knows one newer than 2008
 
 
+class Declared(Protocol):
+    """What is read here of a workload's class."""
+
+    @property
+    def kind(self) -> str: ...
+    @property
+    def permissions(self) -> Mapping[str, Sequence[str]]: ...
+
+
 def permission_policy(
     only: str | None = None,
     *,
     buckets: Sequence[str] = (),
     roles: Sequence[str] = (),
-    workloads: Sequence[Workload] = WORKLOADS,
+    workloads: Sequence[Declared] = WORKLOADS,
 ) -> str:
     """A policy as JSON: one statement per workload and capability, the repository buckets, the roles to assume.
 

@@ -38,6 +38,9 @@ from botocore.exceptions import (
     SSOError,
     TokenRetrievalError,
 )
+from botocore.exceptions import (
+    ConnectionError as BotoConnectionError,
+)
 from botocore.paginate import Paginator
 from botocore.parsers import ResponseParserError
 
@@ -66,7 +69,7 @@ NO_CREDENTIALS: Final = (
     SSOError,
 )
 NEVER_SENT: Final = (EndpointConnectionError, ConnectTimeoutError, ProxyConnectionError)
-CONNECTION: Final = (HTTPClientError, ResponseStreamingError, ResponseParserError)
+CONNECTION: Final = (BotoConnectionError, HTTPClientError, ResponseStreamingError, ResponseParserError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,11 +110,21 @@ class Boto3Aws:
     def call(self, place: Place, service: str, operation: str, **params: Any) -> dict[str, Any]:
         """One API call by its boto3 names. Throttling, 5xx and lost connections are retried within seconds, unless the
         call makes something, carries no client token and may have run."""
-        client = self._client(place, service)
-        call = self._describe(client, place, service, operation)
-        method = getattr(client, operation)
-        answer = self._attempts(call, lambda: method(**params), place, repeatable=_repeatable(operation, params))
-        return cast("dict[str, Any]", answer)
+        repeatable = _repeatable(operation, params)
+
+        def once() -> dict[str, Any]:
+            client = self._client(place, service)
+            call = self._describe(client, place, service, operation)
+            method = getattr(client, operation)
+            return cast("dict[str, Any]", self._attempts(call, lambda: method(**params), place, repeatable=repeatable))
+
+        try:
+            return once()
+        except AwsCredentials as problem:
+            if problem.aws_code not in aws_errors.EXPIRED:
+                raise
+        self.forget(place)  # the session has ended before its time: enter anew
+        return once()
 
     def pages(self, place: Place, service: str, operation: str, **params: Any) -> Iterator[dict[str, Any]]:
         """Each page of an operation that AWS pages, every page fetched by ``call``."""
@@ -262,17 +275,12 @@ class Boto3Aws:
                 cause = error
             failures += 1
             if not problem.transient or (not repeatable and _may_have_run(problem, cause)):
-                self._drop_ended(place, problem)
                 raise problem from cause
             patience = backoff.THROTTLED if isinstance(problem, Throttled) else backoff.FAILED
             wait = patience.wait(failures)
             if wait is None:
                 raise problem from cause
             self._clock.sleep(wait)
-
-    def _drop_ended(self, place: Place, problem: HoldfastError) -> None:
-        if isinstance(problem, AwsCredentials) and problem.aws_code in aws_errors.EXPIRED:
-            self.forget(place)
 
     def _translated(self, call: Call, error: Exception) -> HoldfastError:
         if isinstance(error, ClientError):

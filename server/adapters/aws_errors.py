@@ -85,8 +85,9 @@ DENIED: Final = frozenset(
         "UnauthorizedOperation",
     }
 )
-EXPIRED: Final = frozenset({"ExpiredToken", "ExpiredTokenException", "TokenRefreshRequired"})
-SKEWED: Final = frozenset({"RequestExpired", "RequestTimeTooSkewed", "RequestInTheFuture"})
+# EC2 says RequestExpired of an ended session as well as of a wrong clock.
+EXPIRED: Final = frozenset({"ExpiredToken", "ExpiredTokenException", "RequestExpired", "TokenRefreshRequired"})
+SKEWED: Final = frozenset({"RequestTimeTooSkewed", "RequestInTheFuture"})
 CREDENTIALS: Final = frozenset(
     {
         "AuthFailure",
@@ -198,10 +199,11 @@ def no_credentials(call: Call, reason: str) -> AwsCredentials:
 
 def _credentials(call: Call, code: str, text: str) -> AwsCredentials:
     if code in EXPIRED:
-        message = f"The AWS session token of {call.caller.lower()} has expired."
-        remedy = "Renew the credentials the appliance runs with; an instance profile renews itself."
+        whose = f"the role {call.role_arn}" if call.role_arn else "the appliance's own AWS identity"
+        message = f"The AWS session of {whose} has expired in {call.region}: {text or code}."
+        remedy = "Renew the credentials the appliance runs with (an instance profile renews itself), and check its clock."
     elif code in SKEWED:
-        message = f"AWS refuses the time stamp of our request: {text or code}."
+        message = f"AWS refuses the time stamp of our request in {call.region}: {text or code}."
         remedy = "Set the appliance's clock right, for example with chrony or systemd-timesyncd."
     elif code == "OptInRequired":
         message = f"The account is not subscribed to {call.operation.partition(':')[0]} in {call.region}."

@@ -86,7 +86,7 @@ class MemoryBlocks:
             raise AwsRejected(
                 f"Snapshots {base_id} and {snapshot_id} are not of one volume, so AWS cannot compare them.",
                 operation="ebs:ListChangedBlocks",
-                aws_code="ValidationException",
+                aws_code="UNRELATED_SNAPSHOTS",
                 remedy="Back the disk up in full.",
             )
         for index in sorted(i for i in base.blocks.keys() | now.blocks.keys() if i >= start_index):
@@ -103,7 +103,7 @@ class MemoryBlocks:
             raise AwsRejected(
                 f"Block {block.index} of {snapshot_id} is not readable with this token.",
                 operation="ebs:GetSnapshotBlock",
-                aws_code="ValidationException",
+                aws_code="INVALID_BLOCK_TOKEN",
             )
         return data
 
@@ -117,11 +117,13 @@ class MemoryBlocks:
 
     def write(self, place: Place, snapshot_id: str, index: int, data: bytes) -> None:
         self._enter("write")
+        if len(data) != BLOCK_SIZE:
+            raise ValueError(f"a block has {BLOCK_SIZE} bytes, not {len(data)}")
         snapshot = self._get(snapshot_id, "PutSnapshotBlock")
         if not snapshot.pending:
             raise _refused(f"Snapshot {snapshot_id} is sealed.", "PutSnapshotBlock")
-        if len(data) != BLOCK_SIZE or not 0 <= index < snapshot.size_gib * BLOCKS_PER_GIB:
-            raise _refused(f"Block {index} ({len(data)} bytes) is outside of {snapshot_id}.", "PutSnapshotBlock")
+        if not 0 <= index < snapshot.size_gib * BLOCKS_PER_GIB:
+            raise _refused(f"Block {index} is outside of {snapshot_id}.", "PutSnapshotBlock")
         with self._lock:
             snapshot.blocks[index] = bytes(data)
 

@@ -26,6 +26,9 @@ from server.demo.ec2.lifecycle import Pace
 from server.demo.errors import AwsError, render
 from server.demo.faults import Fault, Faults, error_of
 from server.demo.ledger import Ledger
+from server.demo.s3 import api as s3_api
+from server.demo.s3.api import S3
+from server.demo.s3.store import ObjectStore
 from server.demo.sts import find_key
 from server.demo.tokens import Tokens
 from server.demo.wire import BodyTooLarge, ClientGone, Receive, Reply, Request, Scope, Send, drop_connection
@@ -44,6 +47,7 @@ class Cloud:
     control: Control
     plane: ControlPlane
     ebs: EbsDirect
+    s3: S3
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -78,12 +82,16 @@ class Cloud:
             log.debug("losing the reply of %s", operation)
             drop_connection(send)
             return
+        if request.unread:
+            reply.headers.append(("connection", "close"))
         await reply.send(send, head=request.method == "HEAD")
 
     async def _arrive(self, request: Request, service: str) -> tuple[str, Fault | None]:
         """Name and count the call; the fault that befalls it."""
         if service == "ebs":
             name = ebs.operation_of(request)
+        elif service == "s3":
+            name = s3_api.operation_of(request)
         else:
             try:
                 await request.read(REQUEST_MAX)
@@ -113,6 +121,8 @@ class Cloud:
     async def _dispatch(self, request: Request, signature: Signature | None) -> Reply:
         if signature is not None and signature.service == "ebs":
             return await self.ebs.handle(request, signature)
+        if signature is None or signature.service == "s3":
+            return await self.s3.handle(request, signature)
         caller = self._admit(request, signature)
         return await asyncio.to_thread(self.plane.handle, request, caller)
 
@@ -149,7 +159,8 @@ def build(data: Path, pace: Pace | None = None) -> Cloud:
     gate = Gate(find_key)
     faults = Faults()
     direct = EbsDirect(gate, plane, blocks, ledger, Tokens(_secret(data / "token.key")))
-    return Cloud(gate, faults, Control(blocks, faults), plane, direct)
+    objects = S3(gate, ObjectStore(data / "objects", ledger))
+    return Cloud(gate, faults, Control(blocks, faults), plane, direct, objects)
 
 
 def run(data: Path, port: int, *, host: str = "127.0.0.1", pace: Pace | None = None) -> None:
@@ -163,7 +174,6 @@ def run(data: Path, port: int, *, host: str = "127.0.0.1", pace: Pace | None = N
         loop="uvloop",
         http="httptools",
         timeout_keep_alive=75,
-        h11_max_incomplete_event_size=None,
     )
     uvicorn.Server(config).run()
 

@@ -36,6 +36,7 @@ class Request:
     receive: Receive
     client_host: str
     body: bytes = b""
+    finished: bool = False  # the whole body has been received
 
     @classmethod
     def of(cls, scope: Scope, receive: Receive) -> Request:
@@ -66,7 +67,14 @@ class Request:
             if chunk := message.get("body", b""):
                 yield chunk
             if not message.get("more_body", False):
+                self.finished = True
                 return
+
+    @property
+    def unread(self) -> bool:
+        """Whether a body may still be on its way: then the connection cannot be used for another request."""
+        announced = self.headers.get("content-length", "0") != "0" or "transfer-encoding" in self.headers
+        return announced and not self.finished
 
     async def read(self, limit: int) -> bytes:
         """The whole body, at most ``limit`` bytes. Errors: ClientGone, BodyTooLarge."""

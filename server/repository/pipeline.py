@@ -172,9 +172,7 @@ class DiskPipeline:
         self._started = self._reported = self._checkpointed = self._beaten = now
 
     def _sink(self, kind: int, context: Mapping[str, Any], size: int, buffers: int) -> PackSink:
-        return PackSink(
-            self._vault, kind, context, pack_size=size, buffers=buffers, uploads=self._uploaders, stop=self._stop
-        )
+        return PackSink(self._vault, kind, context, pack_size=size, buffers=buffers, uploads=self._uploaders, stop=self._stop)
 
     # -- the calling thread
 

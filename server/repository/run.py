@@ -4,43 +4,22 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 from uuid import UUID
 
-from server.domain.errors import Damaged
+from server.domain.errors import AlreadyThere, InvalidInput, NotFound
 from server.ports import BlockRef
+from server.repository import layout
+from server.repository.control import Control, DiskInput
+from server.repository.crypto import TYPE_MANIFEST
+from server.repository.fetch import Fetcher, TreeReader
 from server.repository.manifest import DiskRecord, Manifest
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DiskInput:
-    """A disk to back up. ``disk_id`` ties it to the same disk in the parent point; ``document`` is kept in the manifest."""
-
-    disk_id: str
-    size_bytes: int
-    document: dict[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """Of one ``BackupRun.disk`` call, counting what an interrupted attempt did before: ``bytes_done`` of the listed blocks are
-    handled, ``bytes_read`` came from the source (not blocks with an empty token), ``bytes_stored`` are durable."""
-
-    bytes_done: int
-    bytes_read: int
-    bytes_stored: int
-
-
-@dataclass(frozen=True, slots=True)
-class Control:
-    """The caller's hooks, called on the thread that called ``disk``. ``cancelled`` is asked several times a second;
-    ``progress`` comes about twice a second; ``save`` hands over a checkpoint of ≤ 1 KiB to keep until the disk is done."""
-
-    cancelled: Callable[[], bool] = lambda: False
-    progress: Callable[[Progress], None] = lambda _: None
-    save: Callable[[str], None] = lambda _: None
+from server.repository.pins import Pin, expired_run
+from server.repository.pipeline import DiskPipeline, RecentIds, Tuning
+from server.repository.tree import top_level
+from server.repository.vault import Vault
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,25 +37,39 @@ class DiskResult:
         return cls(run=data["run"], record=DiskRecord.from_json(data["record"]))
 
 
-def resume_index(checkpoint: str | None) -> int:
-    """The first block index a resumed ``disk`` call needs: start the ``blocks`` iterable there. 0 without a checkpoint."""
-    if checkpoint is None:
-        return 0
-    try:
-        return int(json.loads(checkpoint)["next"])
-    except (KeyError, TypeError, ValueError) as wrong:
-        raise Damaged("The checkpoint cannot be read.", remedy="Start the disk again without it.") from wrong
-
-
 class BackupRun:
-    """One attempt (or a resumed one) to make the point ``point_id``. Not thread-safe: one disk after the other."""
+    """One attempt, or a resumed one, to make the point ``point_id``. Not thread-safe: one disk after the other.
 
-    point_id: UUID
-    committed: Manifest | None  # set when an earlier attempt already committed this point: nothing is left to do
+    ``committed`` is set when an earlier attempt already committed this point: nothing is left to do.
+    """
 
-    def accepts(self, checkpoint: str) -> bool:
-        """Whether ``disk`` can go on from this checkpoint. False when the run it belongs to expired (FORMAT.md §8)."""
-        raise NotImplementedError
+    def __init__(
+        self,
+        vault: Vault,
+        point_id: UUID,
+        *,
+        pin: Pin | None,
+        parent: Manifest | None,
+        committed: Manifest | None,
+        tuning: Tuning,
+    ) -> None:
+        self.point_id = point_id
+        self.committed = committed
+        self.parent = parent
+        self._vault = vault
+        self._pin = pin
+        self._tuning = tuning
+        self._recent = RecentIds()
+
+    def accepts(self, saved: str | DiskResult) -> bool:
+        """Whether this checkpoint or finished disk belongs to this run. False when its run expired: do the disk again."""
+        if self._pin is None:
+            return False
+        try:
+            run = saved.run if isinstance(saved, DiskResult) else json.loads(saved)["run"]
+        except (KeyError, TypeError, ValueError):
+            return False
+        return bool(run == self._pin.record.run)
 
     def disk(
         self,
@@ -90,21 +83,89 @@ class BackupRun:
     ) -> DiskResult:
         """Back up one disk; returns when everything of it is durable.
 
-        ``blocks`` ascending by index; on resume from ``resume_index(checkpoint)``. ``read`` is called from several threads.
-        Mode "changed": blocks not listed are inherited from the parent's disk of the same ``disk_id``; "full": they are zeros.
-        A BlockRef with token "" reads as zeros without a ``read`` call.
+        ``blocks`` ascending by index; on resume from ``resume_index(checkpoint)``. ``read`` is called from several threads and
+        returns BLOCK_SIZE bytes. Mode "changed": blocks not listed are inherited from the parent's disk of the same
+        ``disk_id``; "full": they are zeros. A BlockRef with token "" reads as zeros without a ``read`` call.
         Errors: Cancelled, InvalidInput (order, size, mode without parent disk), NotFound (checkpoint of an expired run: start
-        the disk again without), Damaged (the parent's tree), whatever ``read`` raises, and the storage's errors.
+        the disk again without), Damaged (the parent's tree), whatever ``read`` raises, and the storage's.
         """
-        raise NotImplementedError
+        pin = self._held()
+        if checkpoint is not None and not self.accepts(checkpoint):
+            raise expired_run(self.point_id)
+        pin.renew()
+        known = self.parent.disk(disk.disk_id) if self.parent else None
+        self._refuse(disk, known, mode)
+        tree = TreeReader(
+            Fetcher(self._vault), known.root if known else None, known.level if known else top_level(disk.size_bytes)
+        )
+        pipeline = DiskPipeline(
+            self._vault,
+            disk,
+            parent=tree,
+            inherit=mode == "changed",
+            run=pin.record.run,
+            context={"point": str(self.point_id), "parent": str(self.parent.id) if self.parent else None},
+            control=control,
+            tuning=self._tuning,
+            recent=self._recent,
+            beat=pin.renew,
+        )
+        return DiskResult(pin.record.run, pipeline.run(blocks, read, checkpoint))
 
     def commit(
         self, *, at: datetime, resource: Mapping[str, Any], document: Mapping[str, Any], disks: Sequence[DiskResult]
     ) -> Manifest:
-        """Make the point visible. Idempotent: once committed, the same point id returns the manifest that is there.
-        Errors: NotFound when the run expired (start again), NotOwner, and the storage's."""
-        raise NotImplementedError
+        """Make the point visible. Idempotent: once committed, the same point id gives the manifest that is there.
+        Errors: NotFound when the run expired (begin again), NotOwner, and the storage's."""
+        if self.committed is not None:
+            return self.committed
+        pin = self._held()
+        if not all(self.accepts(disk) for disk in disks):
+            raise expired_run(self.point_id)
+        manifest = Manifest(
+            id=self.point_id,
+            at=at,
+            parent=self.parent.id if self.parent else None,
+            resource=dict(resource),
+            document=dict(document),
+            disks=tuple(disk.record for disk in disks),
+        )
+        name = layout.point(self.point_id)
+        self._vault.check_owner()
+        try:
+            pin.renew()
+            self._vault.put_once(name, self._vault.seal(name, TYPE_MANIFEST, manifest.to_json()))
+        except (AlreadyThere, NotFound):
+            manifest = self._committed_elsewhere(name)
+        self.committed = manifest
+        pin.release()
+        return manifest
 
     def abandon(self) -> None:
         """Give up: what was written becomes garbage. Idempotent; harmless after a commit."""
-        raise NotImplementedError
+        if self._pin is not None:
+            self._pin.release()
+            self._pin = None
+
+    def _held(self) -> Pin:
+        if self._pin is None:
+            raise expired_run(self.point_id)
+        return self._pin
+
+    def _committed_elsewhere(self, name: str) -> Manifest:
+        """Another process that resumed this run was faster: its manifest is the point. NotFound when there is none."""
+        try:
+            return Manifest.from_json(self._vault.read_sealed(name, TYPE_MANIFEST))
+        except NotFound:
+            raise expired_run(self.point_id) from None
+
+    @staticmethod
+    def _refuse(disk: DiskInput, known: DiskRecord | None, mode: str) -> None:
+        if disk.size_bytes <= 0:
+            raise InvalidInput(f"Disk {disk.disk_id} has no size.")
+        if mode == "full":
+            return
+        if known is None:
+            raise InvalidInput(f"Disk {disk.disk_id} is not in the parent point.", remedy="Back it up in full.")
+        if known.size_bytes > disk.size_bytes:
+            raise InvalidInput(f"Disk {disk.disk_id} is smaller than in the parent point.", remedy="Back it up in full.")

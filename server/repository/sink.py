@@ -15,7 +15,7 @@ from server.repository.vault import Vault
 WAIT = 0.2  # seconds between looks at the stop flag while waiting for a free buffer
 
 
-class Stopped(Exception):  # noqa: N818  a signal between our own threads, never seen by callers
+class Stopped(Exception):
     """Another thread failed or the caller cancelled; its error is the one that counts."""
 
 
@@ -42,7 +42,8 @@ class PackSink:
         self._pack_size = pack_size
         for _ in range(buffers):
             self._free.put(None)  # a buffer not allocated yet
-        self._lock = threading.Lock()
+        self._lock = threading.Lock()  # the open pack; held while waiting for a buffer, so uploads must not need it
+        self._books = threading.Lock()  # the fields below
         self._open: PackBuffer | None = None
         self._buffer_of: dict[bytes, bytearray] = {}
         self._durable: dict[bytes, Future[int]] = {}
@@ -74,7 +75,7 @@ class PackSink:
 
     def outstanding(self) -> list[Future[int]]:
         """A future for each pack that holds something added so far and is not durable yet."""
-        with self._lock:
+        with self._books:
             return list(self._durable.values())
 
     def _close_open(self) -> None:
@@ -86,8 +87,9 @@ class PackSink:
     def _new_pack(self) -> PackBuffer:
         buffer = self._take_buffer()
         pack = PackBuffer(self._vault.keys, self._type, buffer, self._context)
-        self._buffer_of[pack.id] = buffer
-        self._durable[pack.id] = Future()
+        with self._books:
+            self._buffer_of[pack.id] = buffer
+            self._durable[pack.id] = Future()
         return pack
 
     def _take_buffer(self) -> bytearray:
@@ -105,17 +107,18 @@ class PackSink:
             raise Stopped from shut_down
 
     def _upload(self, pack: PackBuffer) -> None:
-        future = self._durable[pack.id]
+        with self._books:
+            future = self._durable[pack.id]
         try:
             if self._stop.is_set():
                 raise Stopped
             data = pack.finish()
             self._vault.put_once(pack.name, data)
-        except BaseException as failure:  # noqa: BLE001  handed to whoever waits, whatever it is
+        except BaseException as failure:
             self.failure = self.failure or failure
             future.set_exception(failure)
             return
-        with self._lock:
+        with self._books:
             self.stored_bytes += len(data)
             self._free.put(self._buffer_of.pop(pack.id))
             del self._durable[pack.id]

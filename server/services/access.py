@@ -104,7 +104,7 @@ def reset_password(app: Services, caller: Caller, passwords: Passwords, name: st
     with app.store.transaction() as tx:
         user = tx.users.find(name=name)
         if user is None:
-            raise NotFound(f"There is no user {name}.", remedy="User names are case-sensitive.")
+            raise NotFound(f"There is no user {name}.", remedy="Check the name.")
         tx.users.save(replace(user, password_hash=hashed))
         _revoke(tx, Where("user_id", "eq", user.id), app.clock.now())
         tx.throttle.clear(f"user:{user.name}")

@@ -182,7 +182,7 @@ def home_region(account: Account) -> str:
 
 
 def remove(app: Services, caller: Caller, id: UUID, *, dry_run: bool = False, key: str | None = None) -> UUID:
-    """Forget an account and the resources found in it. Errors: Forbidden, NotFound, Conflict while it is needed."""
+    """Forget an account, and with it the resources found there. Errors: Forbidden, NotFound, Conflict while it is needed."""
     caller.require(Role.ADMINISTRATOR)
     now = app.clock.now()
     with app.store.transaction() as tx:
@@ -192,9 +192,6 @@ def remove(app: Services, caller: Caller, id: UUID, *, dry_run: bool = False, ke
         _refuse_while_needed(tx, account)
         if dry_run:
             return id
-        found = Select(where=(Where("account_id", "eq", id),), limit=100_000)
-        for resource in tx.resources.page(found):
-            tx.resources.remove(resource.id)
         tx.accounts.remove(id)
         message = f"{caller.name} removed the account {account.name}."
         tx.activity.append(at=now, kind="account", subject_id=id, change="removed", message=message)
@@ -217,13 +214,14 @@ def _refuse_while_needed(tx: Tx, account: Account) -> None:
         raise Conflict(f"{points} restore points belong to this account.", remedy="Delete them first.")
 
 
-def regions(app: Services, caller: Caller, id: UUID) -> list[RegionInfo]:
-    """The Regions the account can use. Errors: Forbidden, NotFound, those of AWS."""
+def regions(app: Services, caller: Caller, id: UUID | None) -> list[RegionInfo]:
+    """The Regions the account can use; without an account all we know. Errors: Forbidden, NotFound, those of AWS."""
     caller.require(Role.VIEWER)
+    present: tuple[Where, ...] = (Where("present", "eq", True),)
     with app.store.transaction() as tx:
-        account = tx.accounts.get(id)
-        counts = tx.resources.groups("region", (Where("account_id", "eq", id), Where("present", "eq", True)))
-    names = enabled_regions(app, account)
+        account = None if id is None else tx.accounts.get(id)
+        counts = tx.resources.groups("region", present if id is None else (*present, Where("account_id", "eq", id)))
+    names = sorted({*geography.TITLES, *counts}) if account is None else enabled_regions(app, account)
     return [
         RegionInfo(name=name, title=geography.title(name), resources=counts[name].count if name in counts else 0)
         for name in names

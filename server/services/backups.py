@@ -18,9 +18,10 @@ from server.domain.restore import Leg, PointState, RestorePoint
 from server.domain.session import Level, Task
 from server.domain.workload import Place, place
 from server.ports import BLOCK_SIZE, BlockRef, DiskSnapshot, Order, Select, Tx, Where
+from server.repository.control import Control, DiskInput, Progress, resume_index
 from server.repository.manifest import Manifest
 from server.repository.repository import Repository
-from server.repository.run import BackupRun, Control, DiskInput, DiskResult, Progress, resume_index
+from server.repository.run import BackupRun, DiskResult
 from server.services.context import Services
 from server.services.steps import Done, Line, Next, Run
 from server.services.wording import rate, size, span

@@ -73,6 +73,9 @@ class Lease:
         return self._session
 
     def check(self) -> None:
+        if not self._lost and self._overslept():
+            with self._lock:
+                self._renew()  # the process stood still; another worker may have taken over
         if self._lost:
             raise LeaseLost
         if self._stop.is_set():
@@ -81,7 +84,12 @@ class Lease:
             raise Cancelled("Cancelled on request.")
 
     def halted(self) -> bool:
-        return self._lost or self._stop.is_set() or (self._cancelled and self.heeds_cancel)
+        return self._lost or self._overslept() or self._stop.is_set() or (self._cancelled and self.heeds_cancel)
+
+    def _overslept(self) -> bool:
+        """By the wall clock, which goes on while a machine is suspended."""
+        until = self._task.lease_until
+        return until is not None and self._app.clock.now() >= until
 
     def progress(self, *, done: int, total: int, read: int = 0, stored: int = 0) -> None:
         with self._lock:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import timedelta
 from typing import Final
 from uuid import UUID
@@ -12,12 +11,8 @@ from server.domain.errors import Conflict
 from server.domain.repository import Repository
 from server.domain.session import Level, Session, SessionKind, State, TaskKind
 from server.ports import Select, Tx, Where
-from server.repository.prune import collect
-from server.repository.run import Control
 from server.services import runs
 from server.services.context import Services
-from server.services.steps import Done, Handler, Line, Next, Run
-from server.services.wording import count, size
 
 MIN_AGE: Final = timedelta(hours=24)  # younger objects may belong to a backup that has not said so yet
 OPEN_MAX: Final = 100  # running maintenance sessions looked at

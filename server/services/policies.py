@@ -6,20 +6,22 @@ import zoneinfo
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from functools import cache
 from typing import Any
 from uuid import UUID
 
 from server.domain import policy as domain
+from server.domain import schedule as calendar
 from server.domain.access import Caller, Role
-from server.domain.errors import Conflict, InvalidInput, NotFound
+from server.domain.errors import Conflict, InvalidInput
 from server.domain.policy import DailySchedule, Policy, Retention, Retries, Scope, Verdict
+from server.domain.session import State
 from server.domain.workload import Resource
 from server.ports import Order, Select, Tx, Where
 from server.services import accounts, replies
 from server.services.context import Services
 from server.services.protection import CLAIMED, refuse_while_running
-from server.services.scheduling import next_run
 
 POLICIES_MAX = 1000
 PAGE = 1000
@@ -56,8 +58,8 @@ def create(app: Services, caller: Caller, draft: PolicyDraft, *, dry_run: bool =
             return tx.policies.get(known)
         priority = draft.priority if draft.priority is not None else _last_priority(tx) + 1
         made = _filled(draft, Policy(id=app.new_id(), name="", scope=draft.scope, created_at=now, updated_at=now), priority)
-        made = replace(made, next_run_at=next_run(made, now))
         _check(app, tx, made)
+        made = replace(made, next_run_at=_next_run(made, now))
         if dry_run:
             return made
         tx.policies.add(made)
@@ -93,8 +95,8 @@ def update(
             )
         priority = current.priority if draft.priority is None else draft.priority
         changed = _filled(draft, current, priority)
-        changed = replace(changed, next_run_at=next_run(changed, now), updated_at=now, revision=revision + 1)
         _check(app, tx, changed)
+        changed = replace(changed, next_run_at=_next_run(changed, now), updated_at=now, revision=revision + 1)
         if dry_run:
             return changed
         tx.policies.save(changed)
@@ -121,6 +123,14 @@ def _filled(draft: PolicyDraft, base: Policy, priority: int) -> Policy:
     )
 
 
+def _next_run(policy: Policy, now: datetime) -> datetime | None:
+    """None for what only people start."""
+    if not policy.enabled or policy.schedule is None:
+        return None
+    slot = calendar.next_run(policy.schedule, now)
+    return None if slot is None else slot.at
+
+
 def _last_priority(tx: Tx) -> int:
     rows = tx.policies.page(Select(order=(Order("priority", descending=True),), limit=1))
     return rows[0].priority if rows else 0
@@ -135,7 +145,7 @@ def set_enabled(app: Services, caller: Caller, id: UUID, *, enabled: bool, dry_r
         if current.enabled == enabled:
             return current
         changed = replace(current, enabled=enabled, updated_at=now, revision=current.revision + 1)
-        changed = replace(changed, next_run_at=next_run(changed, now))
+        changed = replace(changed, next_run_at=_next_run(changed, now))
         if dry_run:
             return changed
         tx.policies.save(changed)
@@ -274,10 +284,26 @@ def _rank(rivals: Sequence[Policy], policy: Policy) -> int:
     return next((index for index, one in enumerate(rivals) if one.id == policy.id), len(rivals))
 
 
-def get(app: Services, caller: Caller, id: UUID) -> Policy:
+def covering(app: Services, caller: Caller, resource_id: UUID) -> list[UUID]:
+    """Ids of the policies, enabled or not, whose scope covers the resource."""
     caller.require(Role.VIEWER)
     with app.store.transaction() as tx:
-        found = tx.policies.many([id]).get(id)
-    if found is None:
-        raise NotFound("There is no such policy.", remedy="It may have been deleted.")
-    return found
+        resource = tx.resources.many([resource_id]).get(resource_id)
+        if resource is None:
+            return []
+        found = tx.policies.page(Select(limit=POLICIES_MAX))
+    return [one.id for one in found if one.workload == resource.workload and domain.verdict(one.scope, resource).covered]
+
+
+def by_last_state(app: Services, caller: Caller, states: Sequence[State], *, never: bool) -> list[UUID]:
+    """Ids of the policies whose newest session is in one of ``states``; with ``never`` also those without a session."""
+    caller.require(Role.VIEWER)
+    with app.store.transaction() as tx:
+        found = tx.policies.page(Select(limit=POLICIES_MAX))
+        sessions = tx.sessions.many(one.last_session_id for one in found if one.last_session_id is not None)
+    ids = []
+    for one in found:
+        last = None if one.last_session_id is None else sessions.get(one.last_session_id)
+        if last.state in states if last is not None else never:
+            ids.append(one.id)
+    return ids

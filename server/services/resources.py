@@ -8,8 +8,9 @@ from typing import Any
 from uuid import UUID
 
 from server.domain.access import Caller, Role
+from server.domain.restore import Leg, PointState
 from server.domain.workload import Place, place
-from server.ports import Where
+from server.ports import Select, Where
 from server.services import accounts, policies
 from server.services.context import Services
 
@@ -49,6 +50,24 @@ def by_protection(app: Services, caller: Caller, where: tuple[Where, ...], *, co
     with app.store.transaction() as tx:
         rivals = policies.enabled(tx)
         return [one.id for one in policies.present(tx, where) if policies.protects(rivals, one) is covered]
+
+
+def by_points(app: Services, caller: Caller, legs: Sequence[Leg] | None, *, having: bool) -> list[UUID]:
+    """Ids of resources that have (or have no) available restore point in one of ``legs``; None: in any place."""
+    caller.require(Role.VIEWER)
+    where: tuple[Where, ...] = (Where("state", "eq", PointState.AVAILABLE),)
+    if legs is not None:
+        where += (Where("leg", "in", list(legs)),)
+    with app.store.transaction() as tx:
+        found = set(tx.points.groups("resource_id", where))
+        return list(found) if having else [id for id in tx.resources.groups("id") if id not in found]
+
+
+def accounts_numbered(app: Services, caller: Caller, number: str) -> list[UUID]:
+    """Ids of the accounts with this AWS account number."""
+    caller.require(Role.VIEWER)
+    with app.store.transaction() as tx:
+        return [one.id for one in tx.accounts.page(Select(where=(Where("aws_account_id", "eq", number),)))]
 
 
 def restore_targets(app: Services, caller: Caller, account_id: UUID, region: str) -> Targets:

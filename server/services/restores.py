@@ -298,7 +298,7 @@ def _create(run: Run, point: RestorePoint, where: Place, create: Create) -> Next
         waiting = {**document, "memo": step.memo}
         lines = (Line(f"{run.task.name}: {step.message}"),) if step.message and step.message != run.task.message else ()
         return Next(stage="create", document=waiting, wait=step.wait, message=step.message, lines=lines)
-    result = {key: step.memo[key] for key in ("instanceId", "volumes") if key in step.memo}
+    result: dict[str, Any] = {key: step.memo[key] for key in ("instanceId", "volumes") if key in step.memo}
     line = Line(f"{run.task.name}: {_created(result)}", Level.SUCCESS, data=result)
     if point.leg is Leg.SNAPSHOT:
         return Done(message=_created(result), document={"result": result}, lines=(line,))

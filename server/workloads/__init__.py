@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from server.ports import Aws, Clock, Workload
 from server.workloads.ec2 import Ec2
+
+WORKLOADS: Final = (Ec2,)
 
 
 def workloads(aws: Aws, clock: Clock) -> tuple[Workload, ...]:
     """Every workload, ready to use. Their ``kind`` names them in policies, resources and points."""
-    return (Ec2(aws, clock),)
+    return tuple(kind(aws, clock) for kind in WORKLOADS)

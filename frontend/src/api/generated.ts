@@ -5,33 +5,84 @@ import { operation } from "./operation";
 type Exact<T extends { [key: string]: unknown }> = { [K in keyof T]: T[K] };
 /** Internal type. DO NOT USE DIRECTLY. */
 export type Incremental<T> = T | { [P in keyof T]?: P extends ' $fragmentName' | '__typename' ? T[P] : never };
-export type Role =
-  | 'VIEWER'
-  | 'RESTORE_OPERATOR'
-  | 'OPERATOR'
-  | 'ADMINISTRATOR';
+export type AccountFilter = {
+  readonly search?: string | null | undefined;
+  readonly state?: AccountState | null | undefined;
+};
 
-export type State =
-  | 'PENDING'
-  | 'RUNNING'
-  | 'SUCCESS'
-  | 'WARNING'
-  | 'ERROR'
-  | 'CANCELLED';
+export type AccountOrder = {
+  readonly field: AccountOrderField;
+  readonly direction?: Direction;
+};
 
-export type SessionKind =
-  | 'POLICY_RUN'
-  | 'RESCAN'
-  | 'VOLUME_RESTORE'
-  | 'INSTANCE_RESTORE'
-  | 'DELETE_POINTS'
-  | 'REPOSITORY_MAINTENANCE';
+export type AccountOrderField =
+  | 'NAME'
+  | 'CREATED_AT';
 
-export type Level =
-  | 'INFO'
-  | 'SUCCESS'
-  | 'WARNING'
-  | 'ERROR';
+export type AccountState =
+  | 'UNCHECKED'
+  | 'AVAILABLE'
+  | 'UNAVAILABLE';
+
+export type AddAccountInput = {
+  readonly name: string;
+  readonly roleArn: string;
+  readonly externalId?: string | null | undefined;
+  readonly dryRun?: boolean;
+  readonly clientMutationId?: string | null | undefined;
+};
+
+export type AddRepositoryInput = {
+  readonly name: string;
+  readonly kind: StorageKind;
+  readonly location: string;
+  readonly password: string;
+  readonly description?: string;
+  readonly accountId?: string | null | undefined;
+  readonly region?: string | null | undefined;
+  readonly prefix?: string;
+  readonly dryRun?: boolean;
+  readonly clientMutationId?: string | null | undefined;
+};
+
+export type DailyScheduleInput = {
+  readonly snapshotHours: ReadonlyArray<number>;
+  readonly backupHours?: ReadonlyArray<number>;
+  readonly days?: ReadonlyArray<Weekday>;
+  readonly timezone?: string;
+};
+
+export type DeletePointsInput = {
+  readonly ids: ReadonlyArray<string>;
+  readonly dryRun?: boolean;
+  readonly clientMutationId?: string | null | undefined;
+};
+
+export type Direction =
+  | 'ASC'
+  | 'DESC';
+
+export type IdInput = {
+  readonly id: string;
+  readonly dryRun?: boolean;
+  readonly clientMutationId?: string | null | undefined;
+};
+
+export type InstanceRestoreInput = {
+  readonly pointId: string;
+  readonly accountId: string;
+  readonly region: string;
+  readonly name: string;
+  readonly subnetId?: string | null | undefined;
+  readonly securityGroupIds?: ReadonlyArray<string>;
+  readonly instanceType?: string | null | undefined;
+  readonly iamInstanceProfile?: string | null | undefined;
+  readonly imageId?: string | null | undefined;
+  readonly powerOn?: boolean;
+  readonly reason?: string;
+  readonly dryRun?: boolean;
+  readonly clientMutationId?: string | null | undefined;
+};
 
 export type Leg =
   | 'SNAPSHOT'
@@ -39,48 +90,81 @@ export type Leg =
   | 'BACKUP'
   | 'ARCHIVE';
 
+export type Level =
+  | 'INFO'
+  | 'SUCCESS'
+  | 'WARNING'
+  | 'ERROR';
+
 export type PointState =
   | 'AVAILABLE'
   | 'DELETING'
   | 'DELETED';
 
-export type AccountState =
-  | 'UNCHECKED'
-  | 'AVAILABLE'
-  | 'UNAVAILABLE';
+export type PolicyFilter = {
+  readonly search?: string | null | undefined;
+  readonly enabled?: boolean | null | undefined;
+  readonly workload?: string | null | undefined;
+  readonly repositoryId?: string | null | undefined;
+};
 
-export type StorageKind =
-  | 'S3'
-  | 'LOCAL';
+export type PolicyInput = {
+  readonly name: string;
+  readonly scope: ScopeInput;
+  readonly retention: RetentionInput;
+  readonly description?: string;
+  readonly workload?: string;
+  readonly enabled?: boolean;
+  readonly priority?: number | null | undefined;
+  readonly schedule?: DailyScheduleInput | null | undefined;
+  readonly retryAttempts?: number;
+  readonly repositoryId?: string | null | undefined;
+  readonly copyTags?: boolean;
+  readonly dryRun?: boolean;
+  readonly clientMutationId?: string | null | undefined;
+};
 
-export type RepositoryState =
-  | 'AVAILABLE'
-  | 'UNAVAILABLE';
+export type PolicyOrder = {
+  readonly field: PolicyOrderField;
+  readonly direction?: Direction;
+};
 
-export type SelectionMode =
-  | 'ALL'
-  | 'LISTED';
-
-export type Weekday =
-  | 'MONDAY'
-  | 'TUESDAY'
-  | 'WEDNESDAY'
-  | 'THURSDAY'
-  | 'FRIDAY'
-  | 'SATURDAY'
-  | 'SUNDAY';
+export type PolicyOrderField =
+  | 'PRIORITY'
+  | 'NAME'
+  | 'UPDATED_AT'
+  | 'REVISION';
 
 export type Protection =
   | 'PROTECTED'
   | 'UNPROTECTED';
 
-export type Direction =
-  | 'ASC'
-  | 'DESC';
+export type RefreshTokenInput = {
+  readonly refreshToken: string;
+};
 
-export type AccountFilter = {
+export type RepositoryFilter = {
   readonly search?: string | null | undefined;
-  readonly state?: AccountState | null | undefined;
+  readonly kind?: StorageKind | null | undefined;
+};
+
+export type RepositoryOrder = {
+  readonly field: RepositoryOrderField;
+  readonly direction?: Direction;
+};
+
+export type RepositoryOrderField =
+  | 'NAME'
+  | 'CREATED_AT';
+
+export type RepositoryState =
+  | 'AVAILABLE'
+  | 'UNAVAILABLE';
+
+export type RescanInput = {
+  readonly accountId: string;
+  readonly regions?: ReadonlyArray<string> | null | undefined;
+  readonly clientMutationId?: string | null | undefined;
 };
 
 export type ResourceFilter = {
@@ -92,16 +176,16 @@ export type ResourceFilter = {
   readonly protection?: Protection | null | undefined;
 };
 
-export type PolicyFilter = {
-  readonly search?: string | null | undefined;
-  readonly enabled?: boolean | null | undefined;
-  readonly workload?: string | null | undefined;
+export type ResourceOrder = {
+  readonly field: ResourceOrderField;
+  readonly direction?: Direction;
 };
 
-export type RepositoryFilter = {
-  readonly search?: string | null | undefined;
-  readonly kind?: StorageKind | null | undefined;
-};
+export type ResourceOrderField =
+  | 'NAME'
+  | 'REGION'
+  | 'SIZE_BYTES'
+  | 'LAST_SEEN_AT';
 
 export type RestorePointFilter = {
   readonly search?: string | null | undefined;
@@ -114,98 +198,101 @@ export type RestorePointFilter = {
   readonly to?: string | null | undefined;
 };
 
-export type SessionFilter = {
-  readonly search?: string | null | undefined;
-  readonly kind?: ReadonlyArray<SessionKind> | null | undefined;
-  readonly state?: ReadonlyArray<State> | null | undefined;
-  readonly policyId?: string | null | undefined;
-  readonly from?: string | null | undefined;
-  readonly to?: string | null | undefined;
+export type RestorePointOrder = {
+  readonly field: RestorePointOrderField;
+  readonly direction?: Direction;
 };
 
-export type IdInput = {
-  readonly id: string;
-  readonly dryRun?: boolean | null | undefined;
-  readonly clientMutationId?: string | null | undefined;
-};
-
-export type SignInInput = {
-  readonly username: string;
-  readonly password: string;
-};
-
-export type RefreshTokenInput = {
-  readonly refreshToken: string;
-};
-
-export type AddAccountInput = {
-  readonly name: string;
-  readonly roleArn: string;
-  readonly externalId?: string | null | undefined;
-  readonly dryRun?: boolean | null | undefined;
-  readonly clientMutationId?: string | null | undefined;
-};
-
-export type RescanInput = {
-  readonly accountId: string;
-  readonly regions?: ReadonlyArray<string> | null | undefined;
-  readonly clientMutationId?: string | null | undefined;
-};
-
-export type AddRepositoryInput = {
-  readonly name: string;
-  readonly description?: string | null | undefined;
-  readonly kind: StorageKind;
-  readonly accountId?: string | null | undefined;
-  readonly region?: string | null | undefined;
-  readonly location: string;
-  readonly prefix?: string | null | undefined;
-  readonly password: string;
-  readonly dryRun?: boolean | null | undefined;
-  readonly clientMutationId?: string | null | undefined;
-};
-
-export type ScopeInput = {
-  readonly accountId: string;
-  readonly regions: ReadonlyArray<string>;
-  readonly mode: SelectionMode;
-  readonly resourceIds?: ReadonlyArray<string> | null | undefined;
-  readonly tags?: ReadonlyArray<TagMatchInput> | null | undefined;
-  readonly excludedResourceIds?: ReadonlyArray<string> | null | undefined;
-  readonly excludedTags?: ReadonlyArray<TagMatchInput> | null | undefined;
-};
-
-export type TagMatchInput = {
-  readonly key: string;
-  readonly value?: string | null | undefined;
-};
-
-export type DailyScheduleInput = {
-  readonly snapshotHours: ReadonlyArray<number>;
-  readonly backupHours?: ReadonlyArray<number> | null | undefined;
-  readonly days?: ReadonlyArray<Weekday> | null | undefined;
-  readonly timezone?: string | null | undefined;
-};
+export type RestorePointOrderField =
+  | 'AT'
+  | 'RESOURCE_NAME'
+  | 'SIZE_BYTES';
 
 export type RetentionInput = {
   readonly snapshots: number;
   readonly backupDays: number;
 };
 
-export type PolicyInput = {
-  readonly name: string;
-  readonly description?: string | null | undefined;
-  readonly workload?: string | null | undefined;
-  readonly enabled?: boolean | null | undefined;
-  readonly priority?: number | null | undefined;
-  readonly scope: ScopeInput;
-  readonly schedule?: DailyScheduleInput | null | undefined;
-  readonly retention: RetentionInput;
-  readonly retryAttempts?: number | null | undefined;
-  readonly repositoryId?: string | null | undefined;
-  readonly copyTags?: boolean | null | undefined;
-  readonly dryRun?: boolean | null | undefined;
+/** Each role may do what those before it may. */
+export type Role =
+  | 'VIEWER'
+  | 'RESTORE_OPERATOR'
+  | 'OPERATOR'
+  | 'ADMINISTRATOR';
+
+export type ScopeInput = {
+  readonly accountId: string;
+  readonly regions: ReadonlyArray<string>;
+  readonly mode: SelectionMode;
+  readonly resourceIds?: ReadonlyArray<string>;
+  readonly tags?: ReadonlyArray<TagMatchInput>;
+  readonly excludedResourceIds?: ReadonlyArray<string>;
+  readonly excludedTags?: ReadonlyArray<TagMatchInput>;
+};
+
+export type SelectionMode =
+  | 'ALL'
+  | 'LISTED';
+
+export type SessionFilter = {
+  readonly search?: string | null | undefined;
+  readonly kind?: ReadonlyArray<SessionKind> | null | undefined;
+  readonly state?: ReadonlyArray<State> | null | undefined;
+  readonly policyId?: string | null | undefined;
+  readonly resourceId?: string | null | undefined;
+  readonly from?: string | null | undefined;
+  readonly to?: string | null | undefined;
+};
+
+export type SessionKind =
+  | 'POLICY_RUN'
+  | 'RESCAN'
+  | 'VOLUME_RESTORE'
+  | 'INSTANCE_RESTORE'
+  | 'DELETE_POINTS'
+  | 'REPOSITORY_MAINTENANCE';
+
+export type SessionOrder = {
+  readonly field: SessionOrderField;
+  readonly direction?: Direction;
+};
+
+export type SessionOrderField =
+  | 'CREATED_AT'
+  | 'NAME'
+  | 'STARTED_AT'
+  | 'ENDED_AT'
+  | 'KIND'
+  | 'REASON'
+  | 'LAST_EVENT';
+
+export type SignInInput = {
+  readonly username: string;
+  readonly password: string;
+};
+
+export type StartPolicyInput = {
+  readonly id: string;
+  readonly backup?: boolean;
+  readonly dryRun?: boolean;
   readonly clientMutationId?: string | null | undefined;
+};
+
+export type State =
+  | 'PENDING'
+  | 'RUNNING'
+  | 'SUCCESS'
+  | 'WARNING'
+  | 'ERROR'
+  | 'CANCELLED';
+
+export type StorageKind =
+  | 'S3'
+  | 'LOCAL';
+
+export type TagMatchInput = {
+  readonly key: string;
+  readonly value?: string | null | undefined;
 };
 
 export type UpdatePolicyInput = {
@@ -214,107 +301,27 @@ export type UpdatePolicyInput = {
   readonly policy: PolicyInput;
 };
 
-export type StartPolicyInput = {
-  readonly id: string;
-  readonly backup?: boolean | null | undefined;
-  readonly clientMutationId?: string | null | undefined;
-  readonly dryRun?: boolean | null | undefined;
-};
-
 export type VolumeRestoreInput = {
   readonly pointId: string;
   readonly accountId: string;
   readonly region: string;
   readonly zone: string;
-  readonly disks?: ReadonlyArray<string> | null | undefined;
-  readonly nameSuffix?: string | null | undefined;
+  readonly disks?: ReadonlyArray<string>;
+  readonly nameSuffix?: string;
   readonly volumeType?: string | null | undefined;
-  readonly reason?: string | null | undefined;
-  readonly dryRun?: boolean | null | undefined;
+  readonly reason?: string;
+  readonly dryRun?: boolean;
   readonly clientMutationId?: string | null | undefined;
 };
 
-export type InstanceRestoreInput = {
-  readonly pointId: string;
-  readonly accountId: string;
-  readonly region: string;
-  readonly name: string;
-  readonly subnetId?: string | null | undefined;
-  readonly securityGroupIds?: ReadonlyArray<string> | null | undefined;
-  readonly instanceType?: string | null | undefined;
-  readonly iamInstanceProfile?: string | null | undefined;
-  readonly imageId?: string | null | undefined;
-  readonly powerOn?: boolean | null | undefined;
-  readonly reason?: string | null | undefined;
-  readonly dryRun?: boolean | null | undefined;
-  readonly clientMutationId?: string | null | undefined;
-};
-
-export type DeletePointsInput = {
-  readonly ids: ReadonlyArray<string>;
-  readonly dryRun?: boolean | null | undefined;
-  readonly clientMutationId?: string | null | undefined;
-};
-
-export type AccountOrderField =
-  | 'NAME'
-  | 'CREATED_AT';
-
-export type AccountOrder = {
-  readonly field: AccountOrderField;
-  readonly direction: Direction;
-};
-
-export type ResourceOrderField =
-  | 'NAME'
-  | 'REGION'
-  | 'SIZE_BYTES'
-  | 'LAST_SEEN_AT';
-
-export type ResourceOrder = {
-  readonly field: ResourceOrderField;
-  readonly direction: Direction;
-};
-
-export type PolicyOrderField =
-  | 'PRIORITY'
-  | 'NAME'
-  | 'UPDATED_AT';
-
-export type PolicyOrder = {
-  readonly field: PolicyOrderField;
-  readonly direction: Direction;
-};
-
-export type RepositoryOrderField =
-  | 'NAME'
-  | 'CREATED_AT';
-
-export type RepositoryOrder = {
-  readonly field: RepositoryOrderField;
-  readonly direction: Direction;
-};
-
-export type RestorePointOrderField =
-  | 'AT'
-  | 'RESOURCE_NAME'
-  | 'SIZE_BYTES';
-
-export type RestorePointOrder = {
-  readonly field: RestorePointOrderField;
-  readonly direction: Direction;
-};
-
-export type SessionOrderField =
-  | 'CREATED_AT'
-  | 'NAME'
-  | 'STARTED_AT'
-  | 'ENDED_AT';
-
-export type SessionOrder = {
-  readonly field: SessionOrderField;
-  readonly direction: Direction;
-};
+export type Weekday =
+  | 'MONDAY'
+  | 'TUESDAY'
+  | 'WEDNESDAY'
+  | 'THURSDAY'
+  | 'FRIDAY'
+  | 'SATURDAY'
+  | 'SUNDAY';
 
 export type SignInMutationVariables = Exact<{
   input: SignInInput;
@@ -405,8 +412,14 @@ export type PointDetailQueryVariables = Exact<{
 
 
 export type PointDetailQuery = { readonly node:
-    | { readonly details: unknown, readonly id: string, readonly resourceName: string, readonly workload: string, readonly region: string, readonly leg: Leg, readonly at: string, readonly createdAt: string, readonly state: PointState, readonly sizeBytes: number, readonly storedBytes: number, readonly isChangeTrackingBase: boolean, readonly disks: ReadonlyArray<{ readonly diskId: string, readonly device: string, readonly sizeBytes: number, readonly snapshotId: string | null }>, readonly resource: { readonly id: string, readonly name: string, readonly awsId: string, readonly present: boolean, readonly account: { readonly id: string, readonly name: string } }, readonly policy: { readonly id: string, readonly name: string } | null, readonly repository: { readonly id: string, readonly name: string } | null, readonly session: { readonly id: string, readonly name: string } | null }
-    | Record<PropertyKey, never>
+    | { readonly __typename: 'Account' }
+    | { readonly __typename: 'Policy' }
+    | { readonly __typename: 'Repository' }
+    | { readonly __typename: 'Resource' }
+    | { readonly __typename: 'RestorePoint', readonly details: unknown, readonly id: string, readonly resourceName: string, readonly workload: string, readonly region: string, readonly leg: Leg, readonly at: string, readonly createdAt: string, readonly state: PointState, readonly sizeBytes: number, readonly storedBytes: number, readonly isChangeTrackingBase: boolean, readonly disks: ReadonlyArray<{ readonly diskId: string, readonly device: string, readonly sizeBytes: number, readonly snapshotId: string | null }>, readonly resource: { readonly id: string, readonly name: string, readonly awsId: string, readonly present: boolean, readonly account: { readonly id: string, readonly name: string } }, readonly policy: { readonly id: string, readonly name: string } | null, readonly repository: { readonly id: string, readonly name: string } | null, readonly session: { readonly id: string, readonly name: string } | null }
+    | { readonly __typename: 'Session' }
+    | { readonly __typename: 'Task' }
+    | { readonly __typename: 'User' }
    | null };
 
 export type RestoreTargetsQueryVariables = Exact<{
@@ -458,8 +471,14 @@ export type PolicyDetailQueryVariables = Exact<{
 
 
 export type PolicyDetailQuery = { readonly node:
-    | { readonly createdAt: string, readonly retryAttempts: number, readonly copyTags: boolean, readonly id: string, readonly name: string, readonly description: string, readonly workload: string, readonly enabled: boolean, readonly priority: number, readonly nextRunAt: string | null, readonly resourceCount: number, readonly updatedAt: string, readonly revision: number, readonly scope: { readonly regions: ReadonlyArray<string>, readonly mode: SelectionMode, readonly account: { readonly id: string, readonly name: string }, readonly resources: ReadonlyArray<{ readonly id: string, readonly name: string, readonly awsId: string, readonly region: string }>, readonly tags: ReadonlyArray<{ readonly key: string, readonly value: string | null }>, readonly excludedResources: ReadonlyArray<{ readonly id: string, readonly name: string, readonly awsId: string, readonly region: string }>, readonly excludedTags: ReadonlyArray<{ readonly key: string, readonly value: string | null }> }, readonly schedule: { readonly snapshotHours: ReadonlyArray<number>, readonly backupHours: ReadonlyArray<number>, readonly days: ReadonlyArray<Weekday>, readonly timezone: string } | null, readonly retention: { readonly snapshots: number, readonly backupDays: number }, readonly repository: { readonly id: string, readonly name: string } | null, readonly lastSession: { readonly id: string, readonly state: State, readonly createdAt: string, readonly endedAt: string | null } | null }
-    | Record<PropertyKey, never>
+    | { readonly __typename: 'Account' }
+    | { readonly __typename: 'Policy', readonly createdAt: string, readonly retryAttempts: number, readonly copyTags: boolean, readonly id: string, readonly name: string, readonly description: string, readonly workload: string, readonly enabled: boolean, readonly priority: number, readonly nextRunAt: string | null, readonly resourceCount: number, readonly updatedAt: string, readonly revision: number, readonly scope: { readonly regions: ReadonlyArray<string>, readonly mode: SelectionMode, readonly account: { readonly id: string, readonly name: string }, readonly resources: ReadonlyArray<{ readonly id: string, readonly name: string, readonly awsId: string, readonly region: string }>, readonly tags: ReadonlyArray<{ readonly key: string, readonly value: string | null }>, readonly excludedResources: ReadonlyArray<{ readonly id: string, readonly name: string, readonly awsId: string, readonly region: string }>, readonly excludedTags: ReadonlyArray<{ readonly key: string, readonly value: string | null }> }, readonly schedule: { readonly snapshotHours: ReadonlyArray<number>, readonly backupHours: ReadonlyArray<number>, readonly days: ReadonlyArray<Weekday>, readonly timezone: string } | null, readonly retention: { readonly snapshots: number, readonly backupDays: number }, readonly repository: { readonly id: string, readonly name: string } | null, readonly lastSession: { readonly id: string, readonly state: State, readonly createdAt: string, readonly endedAt: string | null } | null }
+    | { readonly __typename: 'Repository' }
+    | { readonly __typename: 'Resource' }
+    | { readonly __typename: 'RestorePoint' }
+    | { readonly __typename: 'Session' }
+    | { readonly __typename: 'Task' }
+    | { readonly __typename: 'User' }
    | null };
 
 export type PolicyChoicesQueryVariables = Exact<{ [key: string]: never; }>;
@@ -567,8 +586,14 @@ export type ResourceDetailQueryVariables = Exact<{
 
 
 export type ResourceDetailQuery = { readonly node:
-    | { readonly firstSeenAt: string, readonly details: unknown, readonly id: string, readonly awsId: string, readonly name: string, readonly workload: string, readonly region: string, readonly state: string, readonly sizeBytes: number, readonly present: boolean, readonly lastSeenAt: string, readonly pointCount: number, readonly lastPointAt: string | null, readonly account: { readonly id: string, readonly name: string }, readonly tags: ReadonlyArray<{ readonly key: string, readonly value: string }>, readonly protection: ReadonlyArray<{ readonly covered: boolean, readonly reason: string, readonly policy: { readonly id: string, readonly name: string, readonly enabled: boolean } }> }
-    | Record<PropertyKey, never>
+    | { readonly __typename: 'Account' }
+    | { readonly __typename: 'Policy' }
+    | { readonly __typename: 'Repository' }
+    | { readonly __typename: 'Resource', readonly firstSeenAt: string, readonly details: unknown, readonly id: string, readonly awsId: string, readonly name: string, readonly workload: string, readonly region: string, readonly state: string, readonly sizeBytes: number, readonly present: boolean, readonly lastSeenAt: string, readonly pointCount: number, readonly lastPointAt: string | null, readonly account: { readonly id: string, readonly name: string }, readonly tags: ReadonlyArray<{ readonly key: string, readonly value: string }>, readonly protection: ReadonlyArray<{ readonly covered: boolean, readonly reason: string, readonly policy: { readonly id: string, readonly name: string, readonly enabled: boolean } }> }
+    | { readonly __typename: 'RestorePoint' }
+    | { readonly __typename: 'Session' }
+    | { readonly __typename: 'Task' }
+    | { readonly __typename: 'User' }
    | null };
 
 export type ScopeCandidatesQueryVariables = Exact<{
@@ -604,8 +629,14 @@ export type SessionDetailQueryVariables = Exact<{
 
 
 export type SessionDetailQuery = { readonly node:
-    | { readonly lastEvent: number, readonly id: string, readonly kind: SessionKind, readonly name: string, readonly state: State, readonly requestedBy: string, readonly reason: string, readonly createdAt: string, readonly startedAt: string | null, readonly endedAt: string | null, readonly cancelRequested: boolean, readonly progressDone: number, readonly progressTotal: number, readonly bytesRead: number, readonly bytesStored: number, readonly tasks: ReadonlyArray<{ readonly id: string, readonly kind: string, readonly name: string, readonly state: State, readonly stage: string, readonly message: string, readonly errorCode: string | null, readonly attempt: number, readonly progressDone: number, readonly progressTotal: number, readonly bytesRead: number, readonly bytesStored: number, readonly startedAt: string | null, readonly endedAt: string | null, readonly result: unknown, readonly resource: { readonly id: string, readonly name: string } | null }>, readonly policy: { readonly id: string, readonly name: string } | null }
-    | Record<PropertyKey, never>
+    | { readonly __typename: 'Account' }
+    | { readonly __typename: 'Policy' }
+    | { readonly __typename: 'Repository' }
+    | { readonly __typename: 'Resource' }
+    | { readonly __typename: 'RestorePoint' }
+    | { readonly __typename: 'Session', readonly lastEvent: number, readonly id: string, readonly kind: SessionKind, readonly name: string, readonly state: State, readonly requestedBy: string, readonly reason: string, readonly createdAt: string, readonly startedAt: string | null, readonly endedAt: string | null, readonly cancelRequested: boolean, readonly progressDone: number, readonly progressTotal: number, readonly bytesRead: number, readonly bytesStored: number, readonly tasks: ReadonlyArray<{ readonly id: string, readonly kind: string, readonly name: string, readonly state: State, readonly stage: string, readonly message: string, readonly errorCode: string | null, readonly attempt: number, readonly progressDone: number, readonly progressTotal: number, readonly bytesRead: number, readonly bytesStored: number, readonly startedAt: string | null, readonly endedAt: string | null, readonly result: unknown, readonly resource: { readonly id: string, readonly name: string } | null }>, readonly policy: { readonly id: string, readonly name: string } | null }
+    | { readonly __typename: 'Task' }
+    | { readonly __typename: 'User' }
    | null };
 
 export type SessionStateQueryVariables = Exact<{
@@ -614,8 +645,14 @@ export type SessionStateQueryVariables = Exact<{
 
 
 export type SessionStateQuery = { readonly node:
-    | { readonly id: string, readonly name: string, readonly kind: SessionKind, readonly state: State, readonly progressDone: number, readonly progressTotal: number }
-    | Record<PropertyKey, never>
+    | { readonly __typename: 'Account' }
+    | { readonly __typename: 'Policy' }
+    | { readonly __typename: 'Repository' }
+    | { readonly __typename: 'Resource' }
+    | { readonly __typename: 'RestorePoint' }
+    | { readonly __typename: 'Session', readonly id: string, readonly name: string, readonly kind: SessionKind, readonly state: State, readonly progressDone: number, readonly progressTotal: number }
+    | { readonly __typename: 'Task' }
+    | { readonly __typename: 'User' }
    | null };
 
 export type CancelSessionMutationVariables = Exact<{
@@ -662,7 +699,7 @@ export const OverviewDocument = operation<OverviewQuery, OverviewQueryVariables>
 
 export const RestorePointsDocument = operation<RestorePointsQuery, RestorePointsQueryVariables>("query RestorePoints($first: Int!, $offset: Int, $filter: RestorePointFilter, $order: [RestorePointOrder!]) { restorePoints(first: $first, offset: $offset, filter: $filter, order: $order) { edges { node { ...PointRow } } pageInfo { hasNextPage } totalCount } } fragment PointRow on RestorePoint { id resourceName workload region leg at createdAt state sizeBytes storedBytes isChangeTrackingBase resource { id name } policy { id name } repository { id name } session { id name } }");
 
-export const PointDetailDocument = operation<PointDetailQuery, PointDetailQueryVariables>("query PointDetail($id: ID!) { node(id: $id) { ... on RestorePoint { ...PointRow disks { diskId device sizeBytes snapshotId } details resource { id name awsId present account { id name } } } } } fragment PointRow on RestorePoint { id resourceName workload region leg at createdAt state sizeBytes storedBytes isChangeTrackingBase resource { id name } policy { id name } repository { id name } session { id name } }");
+export const PointDetailDocument = operation<PointDetailQuery, PointDetailQueryVariables>("query PointDetail($id: ID!) { node(id: $id) { __typename ... on RestorePoint { ...PointRow disks { diskId device sizeBytes snapshotId } details resource { id name awsId present account { id name } } } } } fragment PointRow on RestorePoint { id resourceName workload region leg at createdAt state sizeBytes storedBytes isChangeTrackingBase resource { id name } policy { id name } repository { id name } session { id name } }");
 
 export const RestoreTargetsDocument = operation<RestoreTargetsQuery, RestoreTargetsQueryVariables>("query RestoreTargets($accountId: ID!, $region: String!) { restoreTargets(accountId: $accountId, region: $region) { zones subnets { id name vpcId zone cidr } securityGroups { id name vpcId } instanceTypes instanceProfiles } }");
 
@@ -674,7 +711,7 @@ export const DeleteRestorePointsDocument = operation<DeleteRestorePointsMutation
 
 export const PoliciesDocument = operation<PoliciesQuery, PoliciesQueryVariables>("query Policies($first: Int!, $offset: Int, $filter: PolicyFilter, $order: [PolicyOrder!]) { policies(first: $first, offset: $offset, filter: $filter, order: $order) { edges { node { ...PolicyRow } } pageInfo { hasNextPage } totalCount } } fragment PolicyRow on Policy { id name description workload enabled priority nextRunAt resourceCount updatedAt revision schedule { ...ScheduleParts } retention { snapshots backupDays } repository { id name } lastSession { id state createdAt endedAt } scope { account { id name } regions mode } } fragment ScheduleParts on DailySchedule { snapshotHours backupHours days timezone }");
 
-export const PolicyDetailDocument = operation<PolicyDetailQuery, PolicyDetailQueryVariables>("query PolicyDetail($id: ID!) { node(id: $id) { ... on Policy { ...PolicyRow createdAt retryAttempts copyTags scope { account { id name } regions mode resources { id name awsId region } tags { key value } excludedResources { id name awsId region } excludedTags { key value } } } } } fragment PolicyRow on Policy { id name description workload enabled priority nextRunAt resourceCount updatedAt revision schedule { ...ScheduleParts } retention { snapshots backupDays } repository { id name } lastSession { id state createdAt endedAt } scope { account { id name } regions mode } } fragment ScheduleParts on DailySchedule { snapshotHours backupHours days timezone }");
+export const PolicyDetailDocument = operation<PolicyDetailQuery, PolicyDetailQueryVariables>("query PolicyDetail($id: ID!) { node(id: $id) { __typename ... on Policy { ...PolicyRow createdAt retryAttempts copyTags scope { account { id name } regions mode resources { id name awsId region } tags { key value } excludedResources { id name awsId region } excludedTags { key value } } } } } fragment PolicyRow on Policy { id name description workload enabled priority nextRunAt resourceCount updatedAt revision schedule { ...ScheduleParts } retention { snapshots backupDays } repository { id name } lastSession { id state createdAt endedAt } scope { account { id name } regions mode } } fragment ScheduleParts on DailySchedule { snapshotHours backupHours days timezone }");
 
 export const PolicyChoicesDocument = operation<PolicyChoicesQuery, PolicyChoicesQueryVariables>("query PolicyChoices { accounts(first: 100, order: {field: NAME, direction: ASC}) { edges { node { id name isHome awsAccountId state } } } repositories(first: 100, order: {field: NAME, direction: ASC}) { edges { node { id name url state kind } } } timezones }");
 
@@ -702,7 +739,7 @@ export const CollectGarbageDocument = operation<CollectGarbageMutation, CollectG
 
 export const ResourcesDocument = operation<ResourcesQuery, ResourcesQueryVariables>("query Resources($first: Int!, $offset: Int, $filter: ResourceFilter, $order: [ResourceOrder!]) { resources(first: $first, offset: $offset, filter: $filter, order: $order) { edges { node { ...ResourceRow } } pageInfo { hasNextPage } totalCount } } fragment ResourceRow on Resource { id awsId name workload region state sizeBytes present lastSeenAt pointCount lastPointAt account { id name } tags { key value } protection { covered reason policy { id name enabled } } }");
 
-export const ResourceDetailDocument = operation<ResourceDetailQuery, ResourceDetailQueryVariables>("query ResourceDetail($id: ID!) { node(id: $id) { ... on Resource { ...ResourceRow firstSeenAt details } } } fragment ResourceRow on Resource { id awsId name workload region state sizeBytes present lastSeenAt pointCount lastPointAt account { id name } tags { key value } protection { covered reason policy { id name enabled } } }");
+export const ResourceDetailDocument = operation<ResourceDetailQuery, ResourceDetailQueryVariables>("query ResourceDetail($id: ID!) { node(id: $id) { __typename ... on Resource { ...ResourceRow firstSeenAt details } } } fragment ResourceRow on Resource { id awsId name workload region state sizeBytes present lastSeenAt pointCount lastPointAt account { id name } tags { key value } protection { covered reason policy { id name enabled } } }");
 
 export const ScopeCandidatesDocument = operation<ScopeCandidatesQuery, ScopeCandidatesQueryVariables>("query ScopeCandidates($accountId: ID!, $after: String) { resources( first: 100 after: $after filter: {accountId: $accountId, present: true} order: {field: NAME, direction: ASC} ) { edges { node { id awsId name region sizeBytes tags { key value } } } pageInfo { hasNextPage endCursor } totalCount } }");
 
@@ -710,9 +747,9 @@ export const RescanDocument = operation<RescanMutation, RescanMutationVariables>
 
 export const SessionsDocument = operation<SessionsQuery, SessionsQueryVariables>("query Sessions($first: Int!, $offset: Int, $filter: SessionFilter, $order: [SessionOrder!]) { sessions(first: $first, offset: $offset, filter: $filter, order: $order) { edges { node { ...SessionRow } } pageInfo { hasNextPage } totalCount } } fragment SessionRow on Session { id kind name state requestedBy reason createdAt startedAt endedAt cancelRequested progressDone progressTotal bytesRead bytesStored policy { id name } }");
 
-export const SessionDetailDocument = operation<SessionDetailQuery, SessionDetailQueryVariables>("query SessionDetail($id: ID!) { node(id: $id) { ... on Session { ...SessionRow lastEvent tasks { id kind name state stage message errorCode attempt progressDone progressTotal bytesRead bytesStored startedAt endedAt result resource { id name } } } } } fragment SessionRow on Session { id kind name state requestedBy reason createdAt startedAt endedAt cancelRequested progressDone progressTotal bytesRead bytesStored policy { id name } }");
+export const SessionDetailDocument = operation<SessionDetailQuery, SessionDetailQueryVariables>("query SessionDetail($id: ID!) { node(id: $id) { __typename ... on Session { ...SessionRow lastEvent tasks { id kind name state stage message errorCode attempt progressDone progressTotal bytesRead bytesStored startedAt endedAt result resource { id name } } } } } fragment SessionRow on Session { id kind name state requestedBy reason createdAt startedAt endedAt cancelRequested progressDone progressTotal bytesRead bytesStored policy { id name } }");
 
-export const SessionStateDocument = operation<SessionStateQuery, SessionStateQueryVariables>("query SessionState($id: ID!) { node(id: $id) { ... on Session { id name kind state progressDone progressTotal } } }");
+export const SessionStateDocument = operation<SessionStateQuery, SessionStateQueryVariables>("query SessionState($id: ID!) { node(id: $id) { __typename ... on Session { id name kind state progressDone progressTotal } } }");
 
 export const CancelSessionDocument = operation<CancelSessionMutation, CancelSessionMutationVariables>("mutation CancelSession($input: IdInput!) { cancelSession(input: $input) { session { id state cancelRequested } } }");
 

@@ -4,7 +4,6 @@ import BreadcrumbGroup from "@cloudscape-design/components/breadcrumb-group";
 import { I18nProvider } from "@cloudscape-design/components/i18n";
 import messages from "@cloudscape-design/components/i18n/messages/all.en";
 import SideNavigation, { type SideNavigationProps } from "@cloudscape-design/components/side-navigation";
-import SpaceBetween from "@cloudscape-design/components/space-between";
 import Spinner from "@cloudscape-design/components/spinner";
 import TopNavigation, { type TopNavigationProps } from "@cloudscape-design/components/top-navigation";
 import { Navigate, Route, Routes, useLocation, useNavigate } from "react-router";
@@ -125,7 +124,7 @@ function Content() {
   );
 }
 
-const LINKS: SideNavigationProps["items"] = [
+const LINKS: readonly SideNavigationProps.Item[] = [
   { type: "link", text: "Overview", href: paths.overview },
   { type: "divider" },
   { type: "link", text: "Resources", href: paths.resources },

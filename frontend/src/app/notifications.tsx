@@ -76,12 +76,10 @@ export function NotificationProvider({ children }: { children: (bar: ReactNode) 
       const poll = async (): Promise<void> => {
         const answer = await client.query(SessionStateDocument, { id: session.id }, { requestPolicy: "network-only" });
         const node = answer.data?.node;
-        if (node && "state" in node) {
-          if (isFinal(node.state)) {
-            show(node.state);
-            if (node.state === "SUCCESS") after(SHOWN_MS, () => dismiss(session.id));
-            return;
-          }
+        if (node?.__typename === "Session" && isFinal(node.state)) {
+          show(node.state);
+          if (node.state === "SUCCESS") after(SHOWN_MS, () => dismiss(session.id));
+          return;
         }
         after(POLL_MS, () => void poll());
       };

@@ -148,7 +148,7 @@ SESSIONS = Entity(
     sticky=frozenset({"cancel_requested_at"}),
     counters=frozenset({"last_event"}),
 )
-TASKS = Entity(Task, tables.TaskRow, "task", folded=NAME)
+TASKS = Entity(Task, tables.TaskRow, "task", folded=NAME, counters=frozenset({"fence"}))
 POINTS = Entity(RestorePoint, tables.PointRow, "restore point", folded=frozenset({"resource_name"}))
 USERS = Entity(User, tables.UserRow, "user", folded=NAME)
 TOKENS = Entity(Token, tables.TokenRow, "token")

@@ -147,11 +147,13 @@ class AccountQuery:
             order=ordering(order, Order("name")),
         )
 
-    @strawberry.field(description="The Regions the account can use, with how many resources are known in each.")
+    @strawberry.field(
+        description="The Regions the account can use, or all there are; with how many resources are known in each."
+    )
     @requires(Role.VIEWER)
-    async def regions(self, info: Info, account_id: strawberry.ID) -> list[Region]:
+    async def regions(self, info: Info, account_id: strawberry.ID | None = None) -> list[Region]:
         context = info.context
-        id = local_id("Account", account_id, "accountId")
+        id = None if account_id is None else local_id("Account", account_id, "accountId")
         found = await in_thread(accounts.regions, context.app, context.who(), id)
         return [Region(name=one.name, title=one.title, resource_count=one.resources) for one in found]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeAlias, TypeVar
 
@@ -38,10 +39,12 @@ class Context:
     bearer: str | None = field(default=None, repr=False)
     caller: Caller | None = None
     refusal: HoldfastError | None = None
+    expires_at: datetime | None = None  # of the access token
+    checked_at: float = 0.0  # when the token was looked up, by the monotonic clock
     loaders: Loaders | None = None
     socket: WebSocket | None = None
     connection_params: dict[str, Any] | None = None
-    watcher: asyncio.Task[None] | None = None
+    watcher: asyncio.Task[None] | None = None  # closes the socket when its token ends
 
     def who(self) -> Caller:
         """The caller; Unauthenticated (or why the token was refused) when there is none."""

@@ -13,7 +13,7 @@ from strawberry.dataloader import DataLoader
 
 from server.api.graphql.context import Context, in_thread
 from server.domain.policy import Policy, Verdict
-from server.domain.restore import PointState
+from server.domain.restore import Leg, PointState
 from server.domain.session import Task
 from server.domain.workload import Resource
 from server.ports import Group, Order, Select, Where
@@ -41,6 +41,9 @@ class Loaders:
             load_fn=self._coverage, cache=self._cache, cache_key_fn=lambda policy: policy.id
         )
         self.points_of_resource = self._groups("points", "resource_id", newest="at", living=True)
+        self._in_leg = {
+            leg: self._groups("points", "resource_id", living=True, also=(Where("leg", "eq", leg),)) for leg in Leg
+        }
         self.points_of_repository = self._groups("points", "repository_id", living=True)
         self.done = self._groups("tasks", "session_id", total="progress_done")
         self.size = self._groups("tasks", "session_id", total="progress_total")
@@ -55,12 +58,22 @@ class Loaders:
 
         return DataLoader(load_fn=load, cache=self._cache)
 
+    def points_in(self, leg: Leg) -> DataLoader[UUID, Group]:
+        return self._in_leg[leg]
+
     def _groups(
-        self, noun: lists.Noun, by: str, *, total: str | None = None, newest: str | None = None, living: bool = False
+        self,
+        noun: lists.Noun,
+        by: str,
+        *,
+        total: str | None = None,
+        newest: str | None = None,
+        living: bool = False,
+        also: tuple[Where, ...] = (),
     ) -> DataLoader[UUID, Group]:
         async def load(ids: list[UUID]) -> list[Group]:
             context = self._context
-            where = (Where(by, "in", list(ids)),)
+            where: tuple[Where, ...] = (Where(by, "in", list(ids)), *also)
             if living:
                 where += (Where("state", "eq", PointState.AVAILABLE),)
             found = await in_thread(

@@ -266,7 +266,7 @@ class PointMutation:
         return await start_instance_restore(info, input)
 
     @strawberry.mutation(description="Delete points: snapshots in AWS, backups in their repository.")
-    @requires(Role.ADMINISTRATOR)
+    @requires(Role.OPERATOR)
     async def delete_restore_points(self, info: Info, input: DeletePointsInput) -> LazySessionPayload:
         from server.api.graphql.operations import delete_restore_points
 

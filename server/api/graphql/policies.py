@@ -17,7 +17,7 @@ from server.api.graphql.node import IdInput, Node, RemovedPayload
 from server.api.graphql.permissions import requires
 from server.api.graphql.repositories import Repository
 from server.api.graphql.resources import Resource
-from server.api.graphql.scalars import SelectionMode, Weekday, global_id, local_id
+from server.api.graphql.scalars import SelectionMode, State, Weekday, global_id, local_id
 from server.domain import policy as domain
 from server.domain.access import Role
 from server.ports import Order, Where
@@ -164,6 +164,10 @@ class PolicyFilter:
     enabled: bool | None = None
     workload: str | None = None
     repository_id: strawberry.ID | None = None
+    resource_id: strawberry.ID | None = strawberry.field(default=None, description="Covers this resource.")
+    last_state: list[State] | None = strawberry.field(default=None, description="State of its newest session.")
+    never_run: bool | None = strawberry.field(default=None, description="With lastState: those never run, too.")
+    revision_after: int | None = None
 
     def where(self) -> tuple[Where, ...]:
         found = []
@@ -176,7 +180,22 @@ class PolicyFilter:
         if self.repository_id is not None:
             id = local_id("Repository", self.repository_id, "filter.repositoryId")
             found.append(Where("repository_id", "eq", id))
+        if self.revision_after is not None:
+            found.append(Where("revision", "gt", self.revision_after))
         return tuple(found)
+
+
+async def _derived(info: Info, filter: PolicyFilter) -> tuple[Where, ...]:
+    """Conditions that are no columns: worked out to ids first."""
+    app, caller = info.context.app, info.context.who()
+    found: list[Where] = []
+    if filter.resource_id is not None:
+        resource = local_id("Resource", filter.resource_id, "filter.resourceId")
+        found.append(Where("id", "in", await in_thread(policies.covering, app, caller, resource)))
+    if filter.last_state is not None or filter.never_run is not None:
+        states, never = filter.last_state or [], bool(filter.never_run)
+        found.append(Where("id", "in", await in_thread(policies.by_last_state, app, caller, states, never=never)))
+    return tuple(found)
 
 
 @strawberry.enum
@@ -324,7 +343,7 @@ class PolicyQuery:
             first=first,
             after=after,
             offset=offset,
-            where=filter.where() if filter else (),
+            where=() if filter is None else filter.where() + await _derived(info, filter),
             order=ordering(order, Order("priority")),
         )
 

@@ -182,7 +182,7 @@ class RepositoryMutation:
         return RemovedPayload(id=input.id, client_mutation_id=input.client_mutation_id)
 
     @strawberry.mutation(description="Free the space of forgotten points.")
-    @requires(Role.ADMINISTRATOR)
+    @requires(Role.OPERATOR)
     async def collect_garbage(self, info: Info, input: IdInput) -> LazySessionPayload:
         from server.api.graphql.operations import collect_garbage
 

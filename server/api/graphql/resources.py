@@ -14,7 +14,7 @@ from server.api.graphql.context import Info, in_thread
 from server.api.graphql.loaders import loaders
 from server.api.graphql.node import Node, Tag, tags
 from server.api.graphql.permissions import requires
-from server.api.graphql.scalars import JSON, Long, global_id, local_id
+from server.api.graphql.scalars import JSON, Leg, Long, global_id, local_id
 from server.domain import workload as domain
 from server.domain.access import Role
 from server.ports import Order, Where
@@ -113,6 +113,12 @@ class Resource(Node):
     async def point_count(self, info: Info) -> int:
         return (await loaders(info.context).points_of_resource.load(self.record.id)).count
 
+    @strawberry.field(description="Where restore points of it exist.")
+    async def legs(self, info: Info) -> list[Leg]:
+        found = loaders(info.context)
+        counts = [(leg, (await found.points_in(leg).load(self.record.id)).count) for leg in Leg]
+        return [leg for leg, count in counts if count]
+
     @strawberry.field
     async def last_point_at(self, info: Info) -> datetime | None:
         return (await loaders(info.context).points_of_resource.load(self.record.id)).newest
@@ -126,6 +132,9 @@ class ResourceFilter:
     workload: str | None = None
     present: bool | None = None
     protection: Protection | None = None
+    aws_account_id: str | None = strawberry.field(default=None, description="The account's number in AWS.")
+    legs: list[Leg] | None = strawberry.field(default=None, description="Has a restore point in one of these places.")
+    backed_up: bool | None = strawberry.field(default=None, description="Has restore points, or has none.")
 
     def where(self) -> tuple[Where, ...]:
         found = []
@@ -140,6 +149,24 @@ class ResourceFilter:
         if self.present is not None:
             found.append(Where("present", "eq", self.present))
         return tuple(found)
+
+
+async def _derived(info: Info, filter: ResourceFilter) -> tuple[Where, ...]:
+    """Conditions that are no columns: worked out to ids first."""
+    app, caller = info.context.app, info.context.who()
+    found: list[Where] = []
+    if filter.aws_account_id is not None:
+        owners = await in_thread(resources.accounts_numbered, app, caller, filter.aws_account_id)
+        found.append(Where("account_id", "in", owners))
+    if filter.protection is not None:
+        covered = filter.protection is Protection.PROTECTED
+        ids = await in_thread(resources.by_protection, app, caller, filter.where(), covered=covered)
+        found.append(Where("id", "in", ids))
+    if filter.legs is not None:
+        found.append(Where("id", "in", await in_thread(resources.by_points, app, caller, filter.legs, having=True)))
+    if filter.backed_up is not None:
+        found.append(Where("id", "in", await in_thread(resources.by_points, app, caller, None, having=filter.backed_up)))
+    return tuple(found)
 
 
 @strawberry.enum
@@ -188,12 +215,7 @@ class ResourceQuery:
         filter: ResourceFilter | None = None,
         order: list[ResourceOrder] | None = None,
     ) -> Connection[Resource]:
-        where = filter.where() if filter else ()
-        if filter and filter.protection is not None:
-            covered = filter.protection is Protection.PROTECTED
-            context = info.context
-            ids = await in_thread(resources.by_protection, context.app, context.who(), where, covered=covered)
-            where += (Where("id", "in", ids),)
+        where = () if filter is None else filter.where() + await _derived(info, filter)
         return await connect(
             info,
             "resources",

@@ -169,6 +169,7 @@ class SessionFilter:
     resource_id: strawberry.ID | None = None
     from_: datetime | None = strawberry.field(name="from", default=None)
     to: datetime | None = None
+    last_event_after: int | None = None
 
     def where(self) -> tuple[Where, ...]:
         found = []
@@ -184,6 +185,8 @@ class SessionFilter:
             found.append(Where("created_at", "ge", self.from_))
         if self.to is not None:
             found.append(Where("created_at", "lt", self.to))
+        if self.last_event_after is not None:
+            found.append(Where("last_event", "gt", self.last_event_after))
         return tuple(found)
 
 

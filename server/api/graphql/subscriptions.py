@@ -13,6 +13,7 @@ from typing import TypeVar, cast
 
 import strawberry
 
+from server.api.auth import recheck
 from server.api.graphql.context import Info, in_thread
 from server.api.graphql.permissions import requires
 from server.api.graphql.scalars import global_id, local_id
@@ -82,6 +83,7 @@ class Subscription:
         await in_thread(sessions.get, app, caller, session_id)  # NotFound before the first wait
         async with closing(app.wakeups.listen(f"session:{session_id}")) as wakes:
             async for _ in wakes:
+                await recheck(context)
                 while True:
                     step = await in_thread(sessions.follow, app, caller, session_id, number, CHUNK)
                     for event in step.events:
@@ -100,6 +102,7 @@ class Subscription:
         cursor = after if after is not None else await in_thread(sessions.newest_activity, app, caller)
         async with closing(app.wakeups.listen("activity")) as wakes:
             async for _ in wakes:
+                await recheck(context)
                 while True:
                     lines = await in_thread(sessions.activity, app, caller, cursor, CHUNK)
                     for line in lines:

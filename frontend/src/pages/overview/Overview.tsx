@@ -96,12 +96,12 @@ function Figures({ data }: { data: OverviewQuery }) {
           <Figure label="Protected size">{size(overview.sourceBytes)}</Figure>
           <Figure label="Stored in repositories">{size(overview.storedBytes)}</Figure>
           <Figure label="Restore points">
-            <RouterLink to={paths.protectedData} fontSize="inherit" color="inherit">
+            <RouterLink to={paths.protectedData} fontSize="inherit">
               {overview.pointCount.toLocaleString("en-US")}
             </RouterLink>
           </Figure>
           <Figure label="Policies">
-            <RouterLink to={paths.policies} fontSize="inherit" color="inherit">
+            <RouterLink to={paths.policies} fontSize="inherit">
               {overview.policyCount.toLocaleString("en-US")}
             </RouterLink>
           </Figure>

@@ -1,0 +1,108 @@
+import Box from "@cloudscape-design/components/box";
+import Header from "@cloudscape-design/components/header";
+import SpaceBetween from "@cloudscape-design/components/space-between";
+import Tabs from "@cloudscape-design/components/tabs";
+import { ResourcesDocument, type ResourceOrderField, type ResourceRowFragment } from "../../api/generated";
+import { useData } from "../../api/useData";
+import { Page } from "../../app/page";
+import { paths } from "../../app/paths";
+import { gib } from "../../format/size";
+import { workloadName } from "../../format/words";
+import { ListTable, type Column } from "../../listing/ListTable";
+import type { ListShape } from "../../listing/address";
+import { useListView } from "../../listing/useListView";
+import { EmptyState } from "../../ui/EmptyState";
+import { RouterButton, RouterLink } from "../../ui/RouterLink";
+import { useTab } from "../../ui/useTab";
+import { When } from "../../ui/When";
+import { PresenceIndicator } from "../resources/Resources";
+import { PointTable } from "./PointTable";
+
+export default function ProtectedData() {
+  const [tab, setTab] = useTab(["resources", "points"]);
+  return (
+    <Page title="Protected data" contentType="table">
+      <SpaceBetween size="m">
+        <Header variant="h1" description="Everything that can be brought back, also of resources that no longer exist in AWS.">
+          Protected data
+        </Header>
+        <Tabs
+          activeTabId={tab}
+          onChange={({ detail }) => setTab(detail.activeTabId)}
+          tabs={[
+            { id: "resources", label: "By resource", content: tab === "resources" && <ByResource /> },
+            { id: "points", label: "All restore points", content: tab === "points" && <PointTable /> },
+          ]}
+        />
+      </SpaceBetween>
+    </Page>
+  );
+}
+
+const shape: ListShape<ResourceOrderField> = {
+  fields: ["NAME", "REGION", "SIZE_BYTES", "LAST_SEEN_AT"],
+  sort: "NAME",
+  descending: false,
+  choices: [],
+};
+
+function ByResource() {
+  const list = useListView(shape);
+  const answer = useData(
+    ResourcesDocument,
+    {
+      first: list.size,
+      offset: list.offset,
+      filter: { search: list.view.search || undefined },
+      order: [{ field: list.view.sort, direction: list.view.descending ? "DESC" : "ASC" }],
+    },
+    { live: ["restore_point", "resource"] },
+  );
+  return (
+    <ListTable
+      title="Resources"
+      noun="resource"
+      variant="container"
+      columns={columns}
+      answer={answer}
+      items={answer.data?.resources.edges.map((edge) => edge.node) ?? []}
+      total={answer.data?.resources.totalCount}
+      list={list}
+      searchHint="Find by name"
+      trackBy={(resource) => resource.id}
+      nameOf={(resource) => resource.name}
+      empty={
+        <EmptyState title="Nothing is protected yet" text="Restore points appear here after the first run of a policy.">
+          <RouterButton to={paths.policies}>Go to policies</RouterButton>
+        </EmptyState>
+      }
+    />
+  );
+}
+
+const columns: readonly Column<ResourceRowFragment>[] = [
+  {
+    id: "name",
+    header: "Resource",
+    sortingField: "NAME",
+    isRowHeader: true,
+    minWidth: 180,
+    cell: (resource) => (
+      <div>
+        <RouterLink to={paths.protectedResource(resource.id)}>{resource.name}</RouterLink>
+        {resource.name !== resource.awsId && (
+          <Box color="text-body-secondary" fontSize="body-s">
+            {resource.awsId}
+          </Box>
+        )}
+      </div>
+    ),
+  },
+  { id: "kind", header: "Kind", cell: (resource) => workloadName(resource.workload) },
+  { id: "region", header: "Region", sortingField: "REGION", cell: (resource) => resource.region },
+  { id: "account", header: "AWS account", cell: (resource) => resource.account.name },
+  { id: "state", header: "State", cell: (resource) => <PresenceIndicator resource={resource} /> },
+  { id: "size", header: "Size", sortingField: "SIZE_BYTES", cell: (resource) => <span className="hf-number">{gib(resource.sizeBytes)}</span> },
+  { id: "points", header: "Restore points", cell: (resource) => resource.pointCount.toLocaleString("en-US") },
+  { id: "last", header: "Newest", cell: (resource) => <When at={resource.lastPointAt} ago none="None yet" /> },
+];

@@ -1,0 +1,186 @@
+import { useState } from "react";
+import Box from "@cloudscape-design/components/box";
+import Button from "@cloudscape-design/components/button";
+import SpaceBetween from "@cloudscape-design/components/space-between";
+import StatusIndicator from "@cloudscape-design/components/status-indicator";
+import { PolicyChoicesDocument, ResourcesDocument, type ResourceOrderField, type ResourceRowFragment } from "../../api/generated";
+import { useData } from "../../api/useData";
+import { Page } from "../../app/page";
+import { paths } from "../../app/paths";
+import { gib } from "../../format/size";
+import { workloadName } from "../../format/words";
+import { ListTable, type Choice, type Column } from "../../listing/ListTable";
+import type { ListShape } from "../../listing/address";
+import { useListView } from "../../listing/useListView";
+import { EmptyState } from "../../ui/EmptyState";
+import { Tags } from "../../ui/indicators";
+import { RouterButton, RouterLink } from "../../ui/RouterLink";
+import { When } from "../../ui/When";
+import { Rescan } from "./Rescan";
+
+const shape: ListShape<ResourceOrderField> = {
+  fields: ["NAME", "REGION", "SIZE_BYTES", "LAST_SEEN_AT"],
+  sort: "NAME",
+  descending: false,
+  choices: ["account", "protection", "presence"],
+};
+
+const PROTECTION: Choice = {
+  name: "protection",
+  label: "Protection",
+  options: [
+    { value: "PROTECTED", label: "Protected" },
+    { value: "UNPROTECTED", label: "Not protected" },
+  ],
+};
+const PRESENCE: Choice = {
+  name: "presence",
+  label: "Presence",
+  options: [
+    { value: "present", label: "In AWS" },
+    { value: "gone", label: "No longer in AWS" },
+  ],
+};
+
+export default function Resources() {
+  const list = useListView(shape);
+  const [rescanning, setRescanning] = useState(false);
+  const { account, protection, presence } = list.view.choices;
+  const answer = useData(
+    ResourcesDocument,
+    {
+      first: list.size,
+      offset: list.offset,
+      filter: {
+        search: list.view.search || undefined,
+        accountId: account || undefined,
+        protection: protection === "PROTECTED" || protection === "UNPROTECTED" ? protection : undefined,
+        present: presence === "present" ? true : presence === "gone" ? false : undefined,
+      },
+      order: [{ field: list.view.sort, direction: list.view.descending ? "DESC" : "ASC" }],
+    },
+    { live: ["resource", "policy", "restore_point", "session"] },
+  );
+  const accounts = useData(PolicyChoicesDocument, {}).data?.accounts.edges.map((edge) => edge.node) ?? [];
+  const accountChoice: Choice = {
+    name: "account",
+    label: "Account",
+    options: accounts.map((each) => ({ value: each.id, label: each.name })),
+  };
+  return (
+    <Page title="Resources" contentType="table">
+      <ListTable
+        title="Resources"
+        noun="resource"
+        description="What was found in your AWS accounts and can be protected."
+        actions={
+          <SpaceBetween direction="horizontal" size="xs">
+            <Button iconName="refresh" onClick={() => setRescanning(true)}>
+              Rescan
+            </Button>
+            <RouterButton to={paths.newPolicy} variant="primary">
+              Create policy
+            </RouterButton>
+          </SpaceBetween>
+        }
+        columns={columns}
+        answer={answer}
+        items={answer.data?.resources.edges.map((edge) => edge.node) ?? []}
+        total={answer.data?.resources.totalCount}
+        list={list}
+        choices={accounts.length > 1 ? [accountChoice, PROTECTION, PRESENCE] : [PROTECTION, PRESENCE]}
+        searchHint="Find by name or id"
+        trackBy={(resource) => resource.id}
+        nameOf={(resource) => resource.name}
+        empty={
+          <EmptyState title="No resource known yet" text="A rescan looks through the Regions of an AWS account.">
+            <Button variant="primary" onClick={() => setRescanning(true)}>
+              Rescan now
+            </Button>
+          </EmptyState>
+        }
+      />
+      {rescanning && <Rescan onClose={() => setRescanning(false)} />}
+    </Page>
+  );
+}
+
+const columns: readonly Column<ResourceRowFragment>[] = [
+  {
+    id: "name",
+    header: "Name",
+    sortingField: "NAME",
+    isRowHeader: true,
+    minWidth: 180,
+    cell: (resource) => (
+      <div>
+        <RouterLink to={paths.resource(resource.id)}>{resource.name}</RouterLink>
+        {resource.name !== resource.awsId && (
+          <Box color="text-body-secondary" fontSize="body-s">
+            {resource.awsId}
+          </Box>
+        )}
+      </div>
+    ),
+  },
+  { id: "kind", header: "Kind", cell: (resource) => workloadName(resource.workload) },
+  {
+    id: "region",
+    header: "Region",
+    sortingField: "REGION",
+    cell: (resource) => (
+      <div>
+        <span className="hf-nowrap">{resource.region}</span>
+        <Box color="text-body-secondary" fontSize="body-s">
+          {resource.account.name}
+        </Box>
+      </div>
+    ),
+  },
+  { id: "state", header: "State", cell: (resource) => <PresenceIndicator resource={resource} /> },
+  { id: "size", header: "Size", sortingField: "SIZE_BYTES", cell: (resource) => <span className="hf-number">{gib(resource.sizeBytes)}</span> },
+  { id: "protection", header: "Protection", minWidth: 170, cell: (resource) => <ProtectionCell resource={resource} /> },
+  {
+    id: "points",
+    header: "Restore points",
+    cell: (resource) =>
+      resource.pointCount > 0 ? (
+        <div>
+          <RouterLink to={paths.protectedResource(resource.id)}>{resource.pointCount.toLocaleString("en-US")}</RouterLink>
+          <Box color="text-body-secondary" fontSize="body-s">
+            <When at={resource.lastPointAt} ago />
+          </Box>
+        </div>
+      ) : (
+        <Box color="text-body-secondary">None</Box>
+      ),
+  },
+  { id: "tags", header: "Tags", minWidth: 200, cell: (resource) => <Tags tags={resource.tags} /> },
+];
+
+export function PresenceIndicator({ resource }: { resource: Pick<ResourceRowFragment, "present" | "state"> }) {
+  if (!resource.present) return <StatusIndicator type="stopped">No longer in AWS</StatusIndicator>;
+  const words = resource.state.charAt(0).toUpperCase() + resource.state.slice(1);
+  const type = resource.state === "running" ? "success" : resource.state === "stopped" ? "stopped" : "in-progress";
+  return <StatusIndicator type={type}>{words}</StatusIndicator>;
+}
+
+function ProtectionCell({ resource }: { resource: ResourceRowFragment }) {
+  const covering = resource.protection.filter((each) => each.covered);
+  if (covering.length === 0) return <StatusIndicator type="warning">Not protected</StatusIndicator>;
+  return (
+    <div>
+      <StatusIndicator type="success">Protected</StatusIndicator>
+      <Box fontSize="body-s">
+        {covering.map((each, index) => (
+          <span key={each.policy.id}>
+            {index > 0 && ", "}
+            <RouterLink to={paths.policy(each.policy.id)} fontSize="body-s">
+              {each.policy.name}
+            </RouterLink>
+          </span>
+        ))}
+      </Box>
+    </div>
+  );
+}

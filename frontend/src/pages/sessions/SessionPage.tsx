@@ -1,0 +1,197 @@
+import { useEffect, useState } from "react";
+import Alert from "@cloudscape-design/components/alert";
+import Box from "@cloudscape-design/components/box";
+import Button from "@cloudscape-design/components/button";
+import Container from "@cloudscape-design/components/container";
+import Header from "@cloudscape-design/components/header";
+import KeyValuePairs, { type KeyValuePairsProps } from "@cloudscape-design/components/key-value-pairs";
+import ProgressBar from "@cloudscape-design/components/progress-bar";
+import SpaceBetween from "@cloudscape-design/components/space-between";
+import Table from "@cloudscape-design/components/table";
+import { useParams } from "react-router";
+import { CancelSessionDocument, SessionDetailDocument, type SessionDetailQuery } from "../../api/generated";
+import { useCommand, useData } from "../../api/useData";
+import { Page } from "../../app/page";
+import { paths } from "../../app/paths";
+import { elapsed } from "../../format/time";
+import { percent, rate, size } from "../../format/size";
+import { isFinal, SESSION_KIND, taskKind } from "../../format/words";
+import { Confirm } from "../../ui/Confirm";
+import { EmptyState } from "../../ui/EmptyState";
+import { Progress, StateIndicator } from "../../ui/indicators";
+import { ProblemAlert } from "../../ui/ProblemAlert";
+import { RouterButton, RouterLink } from "../../ui/RouterLink";
+import { Waiting } from "../../ui/Waiting";
+import { Took, useNow, When } from "../../ui/When";
+import NotFound from "../NotFound";
+import { SessionLog } from "./SessionLog";
+
+type SessionDetail = Extract<NonNullable<SessionDetailQuery["node"]>, { __typename: "Session" }>;
+type Task = SessionDetail["tasks"][number];
+
+const REFRESH_MS = 1_500;
+
+export default function SessionPage() {
+  const { id = "" } = useParams();
+  return <Detail key={id} id={id} />;
+}
+
+function Detail({ id }: { id: string }) {
+  const [over, setOver] = useState(false);
+  const answer = useData(SessionDetailDocument, { id }, { live: ["session"], everyMs: over ? undefined : REFRESH_MS });
+  const node = answer.data?.node;
+  const session = node?.__typename === "Session" ? node : null;
+  const ended = session !== null && isFinal(session.state);
+  useEffect(() => setOver(ended), [ended]);
+
+  if (answer.problem?.code === "NOT_FOUND" || (answer.data && !session)) return <NotFound what="session" />;
+  return (
+    <Page title={session?.name ?? "Session"} above={[{ text: "Sessions", href: paths.sessions }]}>
+      {answer.problem && <ProblemAlert header="The session cannot be shown" problem={answer.problem} onRetry={answer.refresh} />}
+      {answer.loading && <Waiting />}
+      {session && (
+        <SpaceBetween size="l">
+          <Heading session={session} onChanged={answer.refresh} />
+          <Summary session={session} />
+          <Tasks session={session} />
+          <SessionLog sessionId={session.id} name={session.name} />
+        </SpaceBetween>
+      )}
+    </Page>
+  );
+}
+
+function Heading({ session, onChanged }: { session: SessionDetail; onChanged: () => void }) {
+  const [asking, setAsking] = useState(false);
+  const cancel = useCommand(CancelSessionDocument);
+  const running = !isFinal(session.state);
+  return (
+    <>
+      <Header
+        variant="h1"
+        description={`${SESSION_KIND[session.kind]}${session.reason ? ` · ${session.reason}` : ""}`}
+        actions={
+          <SpaceBetween direction="horizontal" size="xs">
+            {session.policy && <RouterButton to={paths.policy(session.policy.id)}>Show policy</RouterButton>}
+            {running && (
+              <Button onClick={() => setAsking(true)} disabled={session.cancelRequested}>
+                Cancel session
+              </Button>
+            )}
+          </SpaceBetween>
+        }
+      >
+        {session.name}
+      </Header>
+      {asking && running && (
+        <Confirm
+          title="Cancel this session?"
+          action="Cancel session"
+          busy={cancel.busy}
+          problem={cancel.problem}
+          onClose={() => setAsking(false)}
+          onConfirm={() => {
+            void cancel.run({ input: { id: session.id } }).then(({ problem }) => {
+              if (!problem) setAsking(false);
+              onChanged();
+            });
+          }}
+        >
+          What is under way stops within seconds and what was half made is removed. Restore points that are already complete stay.
+        </Confirm>
+      )}
+    </>
+  );
+}
+
+function Summary({ session }: { session: SessionDetail }) {
+  const now = useNow(isFinal(session.state) ? null : 1_000);
+  const seconds = elapsed(session.startedAt, session.endedAt, now) ?? 0;
+  const speed = rate(session.bytesRead, seconds);
+  const running = !isFinal(session.state);
+  const items: KeyValuePairsProps.Pair[] = [
+    { label: "Status", value: <StateIndicator state={session.state} cancelling={session.cancelRequested} /> },
+    { label: "Started", value: <When at={session.startedAt} none="Not yet" /> },
+    { label: running ? "Running for" : "Duration", value: <Took from={session.startedAt} to={session.endedAt} /> },
+    { label: "Data read", value: session.bytesRead > 0 ? `${size(session.bytesRead)}${speed ? ` (${speed})` : ""}` : "–" },
+    { label: "Stored", value: session.bytesStored > 0 ? size(session.bytesStored) : "–" },
+    { label: "Started by", value: session.requestedBy === "schedule" ? "Schedule" : session.requestedBy },
+  ];
+  const failed = session.tasks.filter((task) => task.state === "ERROR");
+  return (
+    <Container header={<Header variant="h2">Summary</Header>}>
+      <SpaceBetween size="l">
+        <KeyValuePairs columns={6} minColumnWidth={120} items={items} />
+        {running && session.progressTotal > 0 && (
+          <ProgressBar
+            label="Progress"
+            value={percent(session.progressDone, session.progressTotal)}
+            additionalInfo={`${size(session.progressDone)} of ${size(session.progressTotal)}`}
+          />
+        )}
+        {failed.length > 0 && (
+          <Alert type="error" header={failed.length === 1 ? "One part failed" : `${failed.length} parts failed`}>
+            {failed.slice(0, 3).map((task) => (
+              <div key={task.id}>
+                <strong>{task.name}:</strong> {task.message}
+              </div>
+            ))}
+          </Alert>
+        )}
+      </SpaceBetween>
+    </Container>
+  );
+}
+
+function Tasks({ session }: { session: SessionDetail }) {
+  return (
+    <Table<Task>
+      variant="container"
+      wrapLines
+      header={<Header counter={`(${session.tasks.length})`}>Parts</Header>}
+      items={session.tasks}
+      trackBy="id"
+      columnDefinitions={[
+        {
+          id: "name",
+          header: "Name",
+          isRowHeader: true,
+          minWidth: 150,
+          cell: (task) => (task.resource ? <RouterLink to={paths.resource(task.resource.id)}>{task.name}</RouterLink> : task.name),
+        },
+        { id: "kind", header: "Work", cell: (task) => taskKind(task.kind) },
+        { id: "state", header: "Status", minWidth: 110, cell: (task) => <StateIndicator state={task.state} cancelling={session.cancelRequested} /> },
+        {
+          id: "progress",
+          header: "Progress",
+          minWidth: 190,
+          cell: (task) => <Progress state={task.state} done={task.progressDone} total={task.progressTotal} label={`Progress of ${task.name}`} />,
+        },
+        { id: "read", header: "Read", cell: (task) => <Bytes bytes={task.bytesRead} /> },
+        { id: "stored", header: "Stored", cell: (task) => <Bytes bytes={task.bytesStored} /> },
+        { id: "took", header: "Duration", cell: (task) => <Took from={task.startedAt} to={task.endedAt} /> },
+        {
+          id: "message",
+          header: "Now",
+          minWidth: 220,
+          cell: (task) => (
+            <Box color={task.state === "ERROR" ? "text-status-error" : "text-body-secondary"}>
+              {task.message || "–"}
+              {task.attempt > 0 && !isFinal(task.state) ? ` (try ${task.attempt + 1})` : ""}
+            </Box>
+          ),
+        },
+      ]}
+      empty={
+        <EmptyState
+          title={isFinal(session.state) ? "There was nothing to do" : "Being planned"}
+          text={isFinal(session.state) ? "No resource was in the session's scope." : "The parts appear in a moment."}
+        />
+      }
+    />
+  );
+}
+
+function Bytes({ bytes }: { bytes: number }) {
+  return <span className="hf-number">{bytes > 0 ? size(bytes) : "–"}</span>;
+}

@@ -1,0 +1,41 @@
+"""Is the process alive, and can it do its work."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import orjson
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import Response
+
+from server.domain.errors import HoldfastError
+from server.services.context import Services
+
+
+def _answer(body: object, status: int) -> Response:
+    return Response(orjson.dumps(body), status, media_type="application/json")
+
+
+async def alive(_request: Request) -> Response:
+    return _answer({"status": "ok"}, 200)
+
+
+class Readiness:
+    """200 when database and queue answer; 503 that names the part which does not."""
+
+    def __init__(self, app: Services) -> None:
+        self._parts: dict[str, Callable[[], None]] = {"database": app.store.ping, "queue": app.jobs.ping}
+
+    async def __call__(self, _request: Request) -> Response:
+        found = {name: await run_in_threadpool(_look, ping) for name, ping in self._parts.items()}
+        ready = all(state == "ok" for state in found.values())
+        return _answer({"status": "ready" if ready else "not ready", "parts": found}, 200 if ready else 503)
+
+
+def _look(ping: Callable[[], None]) -> str:
+    try:
+        ping()
+    except HoldfastError as problem:
+        return problem.sentence()
+    return "ok"

@@ -1,0 +1,141 @@
+"""Multipart uploads."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+import time
+from uuid import uuid4
+
+from server.demo.credentials import check_payload
+from server.demo.errors import AwsError
+from server.demo.s3 import documents
+from server.demo.s3.call import Call
+from server.demo.s3.intake import receive
+from server.demo.s3.objects import kept_headers, refuse_unsupported
+from server.demo.s3.store import Object
+from server.demo.wire import Reply
+
+PARTS_MAX = 10_000
+PART_MIN = 5 * 1024 * 1024  # bytes, all parts but the last
+LISTED_MAX = 1000
+
+
+async def create(call: Call) -> Reply:
+    refuse_unsupported(call.request.headers)
+    upload_id = uuid4().hex
+    call.store.start_upload(upload_id, call.bucket, call.key, kept_headers(call.request.headers))
+    key = documents.shown(call.key, encode=False)
+    return documents.document(
+        "InitiateMultipartUploadResult", [("Bucket", call.bucket), ("Key", key), ("UploadId", upload_id)]
+    )
+
+
+async def upload_part(call: Call) -> Reply:
+    number = call.integer("partNumber", 1, PARTS_MAX, 0)
+    call.store.upload_headers(call.query["uploadId"], call.bucket, call.key)
+    body = await receive(call.request, call.store.folder)
+    etag = f'"{body.md5.hex()}"'
+    try:
+        if body.sha256:
+            check_payload(call.declared, body.sha256)
+    except AwsError:
+        call.store.discard(body.file)
+        raise
+    await asyncio.to_thread(call.store.put_part, call.query["uploadId"], number, body, etag)
+    checksums = [(f"x-amz-checksum-{name}", text) for name, text in body.checksums.items() if name != "sha256"]
+    return Reply(200, b"", [("etag", etag), *checksums])
+
+
+async def list_parts(call: Call) -> Reply:
+    upload_id = call.query["uploadId"]
+    call.store.upload_headers(upload_id, call.bucket, call.key)
+    after = call.integer("part-number-marker", 0, PARTS_MAX, 0)
+    limit = min(call.integer("max-parts", 1, 2**31 - 1, LISTED_MAX), LISTED_MAX)
+    parts = [part for part in call.store.parts(upload_id) if part[0] > after]
+    shown = parts[:limit]
+    tree: list[tuple[str, object]] = [
+        ("Bucket", call.bucket),
+        ("Key", documents.shown(call.key, encode=False)),
+        ("UploadId", upload_id),
+        ("MaxParts", str(limit)),
+        ("IsTruncated", "true" if len(parts) > limit else "false"),
+    ]
+    if len(parts) > limit:
+        tree.append(("NextPartNumberMarker", str(shown[-1][0])))
+    for number, _, size, etag, modified in shown:
+        entry = [("PartNumber", str(number)), ("LastModified", documents.moment(modified)), ("ETag", etag), ("Size", str(size))]
+        tree.append(("Part", entry))
+    return documents.document("ListPartsResult", tree)
+
+
+async def list_uploads(call: Call) -> Reply:
+    encode = call.query.get("encoding-type") == "url"
+    found = call.store.uploads(call.bucket, call.query.get("prefix", "").encode())[:LISTED_MAX]
+    uploads = [
+        ("Upload", [("Key", documents.shown(key, encode)), ("UploadId", upload), ("Initiated", documents.moment(at))])
+        for upload, key, at in found
+    ]
+    head = [("Bucket", call.bucket), ("EncodingType", "url" if encode else None), ("IsTruncated", "false")]
+    return documents.document("ListMultipartUploadsResult", [*head, *uploads])
+
+
+async def complete(call: Call) -> Reply:
+    upload_id = call.query.get("uploadId", "")
+    headers = call.store.upload_headers(upload_id, call.bucket, call.key)
+    root = documents.parse(await call.document())
+    asked = [(int(part.findtext("PartNumber") or 0), (part.findtext("ETag") or "").strip('"')) for part in root.findall("Part")]
+    stored = {number: (file, size, etag) for number, file, size, etag, _ in call.store.parts(upload_id)}
+    if not asked:
+        raise documents.malformed()
+    if [number for number, _ in asked] != sorted({number for number, _ in asked}):
+        raise AwsError("InvalidPartOrder", "The list of parts was not in ascending order.", 400)
+    chosen = []
+    for position, (number, etag) in enumerate(asked):
+        part = stored.get(number)
+        if part is None or part[2].strip('"') != etag:
+            raise AwsError("InvalidPart", "One or more of the specified parts could not be found.", 400)
+        if part[1] < PART_MIN and position < len(asked) - 1:
+            raise AwsError("EntityTooSmall", "Your proposed upload is smaller than the minimum allowed size", 400)
+        chosen.append(part)
+    condition = call.condition()
+    condition.check(call.store.find(call.bucket, call.key))
+    made = await asyncio.to_thread(_joined, call, headers, chosen)
+    await asyncio.to_thread(call.store.finish_upload, upload_id, call.bucket, made, condition)
+    tree = [("Bucket", call.bucket), ("Key", documents.shown(call.key, encode=False)), ("ETag", made.etag)]
+    return documents.document("CompleteMultipartUploadResult", tree)
+
+
+def _joined(call: Call, headers: dict[str, str], parts: list[tuple[str, int, str]]) -> Object:
+    """One file of all parts, not yet published."""
+    name = uuid4().hex
+    path = call.store.path(name)
+    path.parent.mkdir(exist_ok=True)
+    target = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        for file, size, _ in parts:
+            source = call.store.open(file)
+            try:
+                left = size
+                while left:
+                    copied = os.sendfile(target, source, size - left, left)
+                    if copied == 0:
+                        raise OSError("a part is shorter than recorded")
+                    left -= copied
+            finally:
+                os.close(source)
+    except BaseException:
+        path.unlink()
+        raise
+    finally:
+        os.close(target)
+    digest = hashlib.md5(b"".join(bytes.fromhex(etag.strip('"')) for _, _, etag in parts), usedforsecurity=False)
+    etag = f'"{digest.hexdigest()}-{len(parts)}"'
+    return Object(call.key, name, sum(size for _, size, _ in parts), etag, time.time(), headers)
+
+
+async def abort(call: Call) -> Reply:
+    call.store.upload_headers(call.query["uploadId"], call.bucket, call.key)
+    await asyncio.to_thread(call.store.abort_upload, call.query["uploadId"])
+    return Reply(204)

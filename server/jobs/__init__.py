@@ -1,0 +1,1 @@
+"""The queue's door: a message says which task to look at, nothing else."""

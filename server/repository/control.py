@@ -1,0 +1,49 @@
+"""What a caller hands to a backup: the disk, and hooks to follow, stop and resume it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from server.domain.errors import Damaged
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DiskInput:
+    """A disk to back up. ``disk_id`` ties it to the same disk in the parent point; ``document`` is kept in the manifest."""
+
+    disk_id: str
+    size_bytes: int
+    document: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Of one ``BackupRun.disk`` call, counting what an interrupted attempt did before: ``bytes_done`` of the listed blocks are
+    handled, ``bytes_read`` came from the source (not blocks with an empty token), ``bytes_stored`` are durable."""
+
+    bytes_done: int
+    bytes_read: int
+    bytes_stored: int
+
+
+@dataclass(frozen=True, slots=True)
+class Control:
+    """The caller's hooks, called on the thread that called ``disk``. ``cancelled`` is asked several times a second;
+    ``progress`` comes about twice a second; ``save`` hands over a checkpoint of ≤ 1 KiB to keep until the disk is done."""
+
+    cancelled: Callable[[], bool] = lambda: False
+    progress: Callable[[Progress], None] = lambda _: None
+    save: Callable[[str], None] = lambda _: None
+
+
+def resume_index(checkpoint: str | None) -> int:
+    """The first block index a resumed ``disk`` call needs: start the ``blocks`` iterable there. 0 without a checkpoint."""
+    if checkpoint is None:
+        return 0
+    try:
+        return int(json.loads(checkpoint)["next"])
+    except (KeyError, TypeError, ValueError) as wrong:
+        raise Damaged("The checkpoint cannot be read.", remedy="Start the disk again without it.") from wrong

@@ -1,0 +1,23 @@
+"""Which handler advances which kind of task."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Final
+
+from server.domain.session import TaskKind
+from server.services import maintenance, points, protection, rescans, restores, retention
+from server.services.steps import Handler
+
+HANDLERS: Final[Mapping[TaskKind, Handler]] = MappingProxyType(
+    {
+        TaskKind.PROTECT: protection.HANDLER,
+        TaskKind.RETENTION: retention.HANDLER,
+        TaskKind.RESCAN: rescans.HANDLER,
+        TaskKind.RESTORE_VOLUMES: restores.VOLUMES,
+        TaskKind.RESTORE_INSTANCE: restores.INSTANCE,
+        TaskKind.DELETE_POINTS: points.HANDLER,
+        TaskKind.COLLECT_GARBAGE: maintenance.HANDLER,
+    }
+)

@@ -1,0 +1,168 @@
+"""A small AWS for tests: machines with volumes of 512 KiB blocks, snapshots that take a while, and one workload."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from server.adapters.blocks_memory import MemoryBlocks
+from server.adapters.clock import FakeClock
+from server.domain.errors import AwsNotFound, AwsRejected
+from server.domain.restore import InstanceRestore, VolumeRestore
+from server.domain.workload import Found, Place
+from server.ports import DiskSnapshot, RestoreJob, SnapshotJob, Step
+
+GIB = 2**30
+REGION = "us-east-1"
+REGIONS = ("eu-central-1", "us-east-1")
+
+
+@dataclass
+class Machine:
+    name: str
+    volumes: dict[str, dict[int, bytes]]
+    tags: dict[str, str]
+
+
+@dataclass
+class Kept:
+    """A snapshot or restored volume in the account."""
+
+    token: str
+    volume: str
+    polls: int = 0
+
+
+class Cloud:
+    """Port ``Aws`` for the few calls services make themselves. ``before`` may raise ahead of any call, to rehearse failures."""
+
+    def __init__(self, clock: FakeClock) -> None:
+        self.clock = clock
+        self.blocks = MemoryBlocks()
+        self.machines: dict[str, Machine] = {}
+        self.snapshots: dict[str, Kept] = {}
+        self.volumes: dict[str, Kept] = {}
+        self.content: dict[str, dict[int, bytes]] = {}  # of restored volumes
+        self.calls: Counter[str] = Counter()
+        self.before: Callable[[str], None] = lambda _: None
+        self.workload = Tiny(self)
+
+    def add_machine(self, name: str, disks: Mapping[str, Mapping[int, bytes]], tags: Mapping[str, str]) -> None:
+        volumes = {volume: dict(content) for volume, content in disks.items()}
+        self.machines[f"i-{name}"] = Machine(name, volumes, dict(tags))
+
+    def enter(self, operation: str) -> None:
+        self.calls[operation] += 1
+        self.before(operation)
+
+    def call(self, place: Place, service: str, operation: str, **params: Any) -> dict[str, Any]:
+        self.enter(operation)
+        match operation:
+            case "describe_regions":
+                return {"Regions": [{"RegionName": name} for name in REGIONS]}
+            case "describe_availability_zones":
+                return {"AvailabilityZones": [{"ZoneName": f"{place.region}{letter}"} for letter in "abc"]}
+            case "describe_snapshots":
+                found = [{"SnapshotId": id, "State": "completed"} for id in params["SnapshotIds"] if id in self.blocks]
+                return {"Snapshots": found}
+            case "delete_snapshot":
+                if params["SnapshotId"] not in self.blocks:
+                    raise AwsNotFound("No such snapshot.")
+                self.blocks.remove(params["SnapshotId"])
+                self.snapshots.pop(params["SnapshotId"], None)
+                return {}
+        raise AwsRejected(f"This cloud does not know {service}:{operation}.")
+
+    def pages(self, place: Place, service: str, operation: str, **params: Any) -> Iterator[dict[str, Any]]:
+        yield self.call(place, service, operation, **params)
+
+
+@dataclass
+class Tiny:
+    """A workload of one call per snapshot. ``polls``: how often it answers "not yet"."""
+
+    cloud: Cloud
+    kind: str = "tiny"
+    title: str = "Tiny machines"
+    polls: int = 1
+    permissions: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    def found(self) -> list[Found]:
+        return [
+            Found(
+                aws_id=aws_id,
+                name=machine.name,
+                region=REGION,
+                tags=machine.tags,
+                state="running",
+                size_bytes=len(machine.volumes) * GIB,
+                document={"volumes": sorted(machine.volumes)},
+            )
+            for aws_id, machine in sorted(self.cloud.machines.items())
+        ]
+
+    def discover(self, place: Place) -> Iterator[Found]:
+        self.cloud.enter("discover")
+        yield from (found for found in self.found() if found.region == place.region)
+
+    def snapshot(self, job: SnapshotJob, memo: dict[str, Any]) -> Step:
+        self.cloud.enter("snapshot")
+        machine = self.cloud.machines.get(job.resource.aws_id)
+        if machine is None:
+            raise AwsNotFound(f"The machine {job.resource.aws_id} does not exist.")
+        made = {kept.volume: id for id, kept in self.cloud.snapshots.items() if kept.token == job.token}
+        for volume, content in machine.volumes.items():
+            if volume not in made:
+                id = self.cloud.blocks.snapshot(content, size_gib=1, volume=volume)
+                self.cloud.snapshots[id] = Kept(job.token, volume)
+                made[volume] = id
+        polled = int(memo.get("polled", 0))
+        if polled < self.polls:
+            return Step(memo={"polled": polled + 1}, wait=2.0, message="Waiting for AWS.")
+        volumes = [{"volumeId": volume, "snapshotId": made[volume]} for volume in sorted(made)]
+        return Step(done=True, memo={"volumes": volumes})
+
+    def disks(self, document: Mapping[str, Any]) -> tuple[DiskSnapshot, ...]:
+        return tuple(
+            DiskSnapshot(disk_id=each["volumeId"], snapshot_id=each["snapshotId"], size_bytes=GIB, document=each)
+            for each in document["volumes"]
+        )
+
+    def delete_snapshot(self, place: Place, document: Mapping[str, Any]) -> None:
+        self.cloud.enter("delete_snapshot")
+        for each in document["volumes"]:
+            self.cloud.blocks.remove(each["snapshotId"])
+            self.cloud.snapshots.pop(each["snapshotId"], None)
+
+    def abandon(self, place: Place, token: str) -> None:
+        self.cloud.enter("abandon")
+        for id in [id for id, kept in self.cloud.snapshots.items() if kept.token == token]:
+            self.cloud.blocks.remove(id)
+            del self.cloud.snapshots[id]
+        for id in [id for id, kept in self.cloud.volumes.items() if kept.token == token]:
+            del self.cloud.volumes[id]
+
+    def restore_volumes(self, job: RestoreJob, options: VolumeRestore, memo: dict[str, Any]) -> Step:
+        self.cloud.enter("restore_volumes")
+        return Step(done=True, memo={"volumes": self._created(job)})
+
+    def restore_instance(self, job: RestoreJob, options: InstanceRestore, memo: dict[str, Any]) -> Step:
+        self.cloud.enter("restore_instance")
+        volumes = self._created(job)
+        if not memo.get("started"):
+            return Step(memo={"started": True}, wait=1.0, message="Starting the machine.")
+        content = {each["volumeId"]: self.cloud.content[each["volumeId"]] for each in volumes}
+        self.cloud.machines[f"i-{options.name}"] = Machine(options.name, content, {})
+        return Step(done=True, memo={"instanceId": f"i-{options.name}", "volumes": volumes})
+
+    def _created(self, job: RestoreJob) -> list[dict[str, str]]:
+        made = {kept.volume: id for id, kept in self.cloud.volumes.items() if kept.token == job.token}
+        for disk in job.disks:
+            if disk.disk_id not in made:
+                id = f"vol-{len(self.cloud.volumes)}-{job.token[:8]}"
+                self.cloud.volumes[id] = Kept(job.token, disk.disk_id)
+                self.cloud.content[id] = self.cloud.blocks.content(disk.snapshot_id)
+                made[disk.disk_id] = id
+        return [{"diskId": disk.disk_id, "volumeId": made[disk.disk_id]} for disk in job.disks]

@@ -1,0 +1,224 @@
+"""An appliance in this process: a real database, everything else in memory, time at our command."""
+
+from __future__ import annotations
+
+import random
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from uuid import UUID, uuid4
+
+from server.adapters.blobs.memory import MemoryBlobs
+from server.adapters.clock import FakeClock
+from server.adapters.db import Database
+from server.adapters.messaging import MemoryJobs, MemoryWakeups
+from server.domain import repository as stored
+from server.domain.policy import DailySchedule, Policy, Retention, Retries, Scope
+from server.domain.session import Event, Session, Task
+from server.domain.workload import Account, AccountState, Resource
+from server.ports import Tx
+from server.repository.repository import Repository
+from server.services import scheduling, tasks
+from server.services.context import Services
+from server.services.handlers import HANDLERS
+from server.services.tasks import Handlers
+from tests.services.engine.cloud import Cloud
+
+BEGIN = datetime(2026, 3, 2, 6, 30, tzinfo=UTC)  # a Monday
+PASSWORD = "a repository password"
+
+
+class Killed(BaseException):
+    """kill -9 of the worker, here and now."""
+
+
+class MortalStore:
+    """A store whose user dies at transaction borders, when ``deadly`` says so: before, or right after a commit."""
+
+    def __init__(self, store: Database) -> None:
+        self._store = store
+        self.deadly: Callable[[], bool] = lambda: False
+
+    @contextmanager
+    def transaction(self) -> Iterator[Tx]:
+        if self.deadly():
+            raise Killed
+        with self._store.transaction() as tx:
+            yield tx
+        if self.deadly():
+            raise Killed
+
+    def ping(self) -> None:
+        self._store.ping()
+
+
+@dataclass
+class Appliance:
+    """``app`` is what use cases are handed."""
+
+    app: Services
+    store: MortalStore
+    clock: FakeClock
+    jobs: MemoryJobs
+    cloud: Cloud
+    blobs: dict[UUID, MemoryBlobs]
+    handlers: Handlers = field(default_factory=lambda: HANDLERS)
+    stop: threading.Event = field(default_factory=threading.Event)
+
+    # ---- time passes
+
+    def advance(self, task_id: UUID) -> None:
+        tasks.advance(self.app, task_id, self.handlers, self.stop)
+
+    def work(self, limit: timedelta = timedelta(hours=2), until: Callable[[], bool] = lambda: False) -> None:
+        """Deliver messages as they come due, moving time on to the next, until nothing is waiting or ``until`` holds."""
+        end = self.clock.now() + limit
+        while not until():
+            self.jobs.run(self.advance)
+            due = self.jobs.next_due()
+            if due is None or due > end or until():
+                return
+            self.clock.set(max(due, self.clock.now()))
+
+    def tick(self) -> None:
+        scheduling.tick(self.app, scheduling.Agenda(hour=self._hour(), day=self._hour().replace(hour=4)))
+
+    def _hour(self) -> datetime:
+        return self.clock.now().replace(minute=0, second=0, microsecond=0)
+
+    # ---- what is there
+
+    def session(self, id: UUID) -> Session:
+        with self.app.store.transaction() as tx:
+            return tx.sessions.get(id)
+
+    def tasks(self, session_id: UUID) -> list[Task]:
+        with self.app.store.transaction() as tx:
+            return tx.tasks.states(session_id)
+
+    def log(self, session_id: UUID) -> list[Event]:
+        with self.app.store.transaction() as tx:
+            return tx.events.after(session_id, 0, 10_000)
+
+    def lines(self, session_id: UUID) -> list[str]:
+        return [event.message for event in self.log(session_id)]
+
+    # ---- what a test sets up
+
+    def account(self, name: str = "home") -> Account:
+        account = Account(
+            id=uuid4(),
+            name=name,
+            role_arn=None if name == "home" else f"arn:aws:iam::210987654321:role/{name}",
+            external_id=None,
+            aws_account_id="123456789012",
+            state=AccountState.AVAILABLE,
+            created_at=self.clock.now(),
+        )
+        with self.app.store.transaction() as tx:
+            tx.accounts.add(account)
+        return account
+
+    def repository(self, account: Account, name: str = "vault") -> stored.Repository:
+        repository = stored.Repository(
+            id=uuid4(),
+            name=name,
+            kind=stored.StorageKind.S3,
+            account_id=account.id,
+            region="us-east-1",
+            location=f"bucket-{name}",
+            password=PASSWORD,
+            created_at=self.clock.now(),
+        )
+        with self.app.store.transaction() as tx:
+            tx.repositories.add(repository)
+        self.blobs[repository.id] = MemoryBlobs(clock=self.clock)
+        Repository.create(self.blobs[repository.id], PASSWORD, clock=self.clock, owner=self.app.owner_id())
+        return repository
+
+    def machine(self, account: Account, name: str, disks: Mapping[str, Mapping[int, bytes]], **tags: str) -> Resource:
+        """A machine in the cloud and in the inventory; ``disks``: volume id → block index → content."""
+        self.cloud.add_machine(name, disks, tags=tags)
+        found = next(each for each in self.cloud.workload.found() if each.aws_id == f"i-{name}")
+        resource = Resource(
+            id=uuid4(),
+            account_id=account.id,
+            workload=self.cloud.workload.kind,
+            region=found.region,
+            aws_id=found.aws_id,
+            name=found.name,
+            tags=found.tags,
+            state=found.state,
+            size_bytes=found.size_bytes,
+            document=found.document,
+            first_seen_at=self.clock.now(),
+            last_seen_at=self.clock.now(),
+        )
+        with self.app.store.transaction() as tx:
+            tx.resources.add(resource)
+        return resource
+
+    def policy(
+        self,
+        account: Account,
+        *,
+        name: str = "gold",
+        repository: stored.Repository | None = None,
+        schedule: DailySchedule | None = None,
+        snapshots: int = 2,
+        backup_days: int = 30,
+        retries: int = 0,
+        priority: int = 1,
+    ) -> Policy:
+        now = self.clock.now()
+        policy = Policy(
+            id=uuid4(),
+            name=name,
+            workload=self.cloud.workload.kind,
+            priority=priority,
+            scope=Scope(account_id=account.id, regions=("us-east-1",)),
+            schedule=schedule,
+            retention=Retention(snapshots=snapshots, backup_days=backup_days),
+            retries=Retries(attempts=retries),
+            repository_id=repository.id if repository else None,
+            created_at=now,
+            updated_at=now,
+        )
+        policy = replace(policy, next_run_at=scheduling.next_run_at(policy, now))
+        with self.app.store.transaction() as tx:
+            tx.policies.add(policy)
+        return policy
+
+
+def build(database_url: str, seed: int = 1) -> tuple[Appliance, Database]:
+    """A fresh appliance on an empty, migrated database. Close the database when done."""
+    clock = FakeClock(BEGIN)
+    jobs = MemoryJobs(clock)
+    database = Database(database_url, sealing_key=bytes(32), clock=clock, jobs=jobs, wakeups=None)
+    store = MortalStore(database)
+    cloud = Cloud(clock)
+    blobs: dict[UUID, MemoryBlobs] = {}
+    owner = uuid4()
+    opened: dict[UUID, Repository] = {}
+
+    def open_repository(row: stored.Repository) -> Repository:
+        if row.id not in opened:
+            opened[row.id] = Repository.open(blobs[row.id], row.password, clock=clock, owner=owner)
+        return opened[row.id]
+
+    app = Services(
+        store=store,
+        clock=clock,
+        aws=cloud,
+        blocks=cloud.blocks,
+        workloads={cloud.workload.kind: cloud.workload},
+        jobs=jobs,
+        wakeups=MemoryWakeups(),
+        open_blobs=lambda row: blobs[row.id],
+        open_repository=open_repository,
+        owner_id=lambda: owner,
+        random=random.Random(seed),
+    )
+    return Appliance(app=app, store=store, clock=clock, jobs=jobs, cloud=cloud, blobs=blobs), database
