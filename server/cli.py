@@ -18,8 +18,6 @@ from rich.console import Console
 from server.adapters import logging as logs
 from server.domain.errors import HoldfastError, InvalidInput
 from server.settings import PASSWORD_MIN, Settings
-from server.supervise.appliance import Appliance, port_taken
-from server.supervise.ports import is_free
 
 app = typer.Typer(
     name="holdfast",
@@ -49,28 +47,28 @@ def main() -> None:
 @app.command()
 def serve() -> None:
     """Run the web server: console, GraphQL and REST."""
-    from server import main as process  # here: each process loads only what it runs
-
     settings = _started("serve")
-    if not is_free(settings.port, settings.host):
-        raise port_taken(settings.host, settings.port)
+    from server import main as process  # here: wrong settings are told at once, and each process loads only what it runs
+
     process.run(settings)
 
 
 @app.command()
 def worker() -> None:
     """Run a worker: it takes backup, restore and other tasks from the queue. Start as many as you like."""
+    settings = _started("worker")
     from server import worker as process
 
-    process.run(_started("worker"))
+    process.run(settings)
 
 
 @app.command()
 def scheduler() -> None:
     """Run the scheduler: it starts policies on time. More than one is safe."""
+    settings = _started("scheduler")
     from server import scheduler as process
 
-    process.run(_started("scheduler"))
+    process.run(settings)
 
 
 @app.command()
@@ -112,6 +110,7 @@ def up() -> None:
     AWS is reached with the standard credential chain: environment, shared configuration files, instance profile.
     """
     from server.adapters.db import migrate as migrate_database
+    from server.supervise.appliance import Appliance
 
     appliance = Appliance(_started("up"), sink=_to_stdout, migrate=migrate_database)
     with _until_signal() as stopped:
@@ -153,7 +152,7 @@ def trust_policy(
 def demo(
     once: Annotated[bool, typer.Option("--once", help="Run the whole story, compare every byte, and end.")] = False,
     data: Annotated[Path | None, typer.Option(help="Folder for the demo's data.", show_default="./.holdfast/demo")] = None,
-    disks: Annotated[str, typer.Option(help="Sample disks: full (gigabytes) or small (megabytes).")] = "full",
+    disks: Annotated[Size, typer.Option(help="Sample disks: full (gigabytes) or small (megabytes).")] = "full",
 ) -> None:
     """Run the appliance against an AWS account emulated on this machine. Nothing leaves it."""
     from server.supervise import demonstration

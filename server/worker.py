@@ -28,10 +28,10 @@ _log = logging.getLogger(__name__)
 def run(settings: Settings) -> None:
     """Work until SIGTERM or SIGINT. Tasks running then are handed to other workers."""
     configure(settings.log_format, settings.log_level, process="worker")
-    stop = threading.Event()
-    on_signals(stop)
+    told, stop = threading.Event(), threading.Event()
+    on_signals(told)
     app = bootstrap.build(settings)
-    if not bootstrap.wait_until_ready(app, stop):
+    if not bootstrap.wait_until_ready(app, told):
         return
     worker = dramatiq.Worker(
         app.broker, worker_threads=settings.worker_threads + LIGHT_THREADS, worker_timeout=POLL_MS, queues={messaging.QUEUE}
@@ -41,8 +41,11 @@ def run(settings: Settings) -> None:
     )
     worker.start()
     _log.info("Worker ready with %d threads.", settings.worker_threads)
-    stop.wait()
+    told.wait()
     _log.info("Worker stopping: running tasks are given back.")
+    for consumer in list(worker.consumers.values()):
+        consumer.pause()  # what is given back is for others to take
+    stop.set()
     worker.stop(timeout=round(STOP_SECONDS * 1000))
     _close(app)
     _log.info("Worker stopped.")

@@ -23,6 +23,7 @@ import pytest
 import redis
 
 from server.adapters.db import migrate
+from server.demo import sample
 from server.settings import Settings
 from server.supervise.appliance import DEMO_CREDENTIALS, Appliance, base_environment
 from server.supervise.ports import free_port
@@ -88,6 +89,12 @@ def _execute(server: Postgres, statement: str) -> None:
         connection.execute(statement.encode())
 
 
+@pytest.fixture
+def unused_port() -> int:
+    """A free TCP port on the loopback address."""
+    return free_port()
+
+
 @pytest.fixture(scope="session")
 def redis_server(short_folder: Path) -> Iterator[Redis]:
     server = Redis(short_folder / "redis")
@@ -146,13 +153,14 @@ def _demo_cloud(short_folder: Path) -> Iterator[DemoCloud]:
     cloud = DemoCloud(f"http://127.0.0.1:{port}", folder)
     program = Program(
         name="demo-aws",
-        command=[sys.executable, "-m", "server.demo.cloud", "--data", str(folder), "--port", str(port), "--seed", "small"],
+        command=[sys.executable, "-m", "server.demo.cloud", "--data", str(folder), "--port", str(port), "--pace", "0"],
         env=base_environment(demo=True),
         sink=lambda _name, line: cloud.lines.append(line),
         ready_url=f"{cloud.url}/_demo/healthz",
         ready_seconds=120,
     )
     program.start()
+    sample.seed(cloud.url, folder, size="small")
     yield cloud
     program.stop()
 

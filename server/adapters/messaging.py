@@ -47,7 +47,9 @@ def client(url: str) -> redis.Redis:
 
 def open_broker(url: str) -> RedisBroker:
     """Dramatiq without its middleware: retries, limits and time-outs are the engine's, kept in the database."""
-    broker = RedisBroker(client=client(url), middleware=[], heartbeat_timeout=HEARTBEAT_MS, maintenance_chance=ALWAYS)
+    broker = RedisBroker(  # type: ignore[no-untyped-call]  # Dramatiq's own signature has no types
+        client=client(url), middleware=[], heartbeat_timeout=HEARTBEAT_MS, maintenance_chance=ALWAYS
+    )
     broker.declare_queue(QUEUE)
     return broker
 
@@ -76,7 +78,7 @@ class RedisJobs:
         due = self._milliseconds() + round(wait.total_seconds() * 1000)
         with _translated():
             waiting = self._redis.get(_marker(task_id))
-            if waiting is not None and int(waiting) <= due:  # type: ignore[arg-type]  # the sync client's stub names awaitables
+            if waiting is not None and int(waiting) <= due:
                 return  # one is on its way, no later than this
             life = wait + timedelta(seconds=MARKED_SECONDS)
             self._redis.set(_marker(task_id), due, px=life)

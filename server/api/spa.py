@@ -56,7 +56,7 @@ class Console:
 
     @cached_property
     def _policy(self) -> str:
-        """Own files only. Inline scripts of the page are allowed by their hashes, inline styles because Cloudscape sets them."""
+        """Own files only. Inline scripts are allowed by their hashes, inline styles because Cloudscape sets them."""
         page = (self._folder / "index.html").read_text(encoding="utf-8")
         digests = [hashlib.sha256(text.encode()).digest() for text in INLINE_SCRIPT.findall(page)]
         scripts = " ".join(["'self'", *(f"'sha256-{base64.b64encode(digest).decode()}'" for digest in digests)])

@@ -160,9 +160,7 @@ class BlockStore:
     # ---- listing
 
     def place_of(self, disk: Disk, block: int) -> int | None:
-        row = self._ledger.reader.execute(
-            "SELECT place FROM map WHERE disk = ? AND block = ?", (disk.number, block)
-        ).fetchone()
+        row = self._ledger.reader.execute("SELECT place FROM map WHERE disk = ? AND block = ?", (disk.number, block)).fetchone()
         return int(row[0]) if row else None
 
     def blocks(self, disk: Disk, *, start: int = 0, limit: int = -1) -> list[tuple[int, int]]:

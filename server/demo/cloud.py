@@ -166,7 +166,7 @@ def build(data: Path, pace: Pace | None = None) -> Cloud:
 def run(data: Path, port: int, *, host: str = "127.0.0.1", pace: Pace | None = None) -> None:
     """Serve until told to stop."""
     config = uvicorn.Config(
-        build(data, pace),  # type: ignore[arg-type]  # uvicorn's own narrower ASGI types
+        build(data, pace),
         host=host,
         port=port,
         log_level="warning",

@@ -96,7 +96,12 @@ class Control:
         for index, digest in self._blocks.digests(disk):
             root.update(index.to_bytes(8, "big") + digest)
             digests[str(index)] = digest.hex()
-        return {"blocks": digests, "root": root.hexdigest(), "size_gib": disk.size_gib, "written": len(self._blocks.blocks(disk))}
+        return {
+            "blocks": digests,
+            "root": root.hexdigest(),
+            "size_gib": disk.size_gib,
+            "written": len(self._blocks.blocks(disk)),
+        }
 
 
 def _is_loopback(host: str) -> bool:

@@ -9,7 +9,8 @@ import io
 import logging
 import os
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -23,14 +24,14 @@ from server.demo.wire import Reply, Request
 os.environ.setdefault("MOTO_EC2_LOAD_DEFAULT_AMIS", "false")
 os.environ.setdefault("MOTO_EC2_ENABLE_INSTANCE_TYPE_VALIDATION", "true")
 
-from moto.backends import get_backend, list_of_moto_modules  # noqa: E402
-from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app  # noqa: E402
-from werkzeug.test import run_wsgi_app  # noqa: E402
+from moto.backends import get_backend, list_of_moto_modules
+from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
+from werkzeug.test import run_wsgi_app
 
-from server.demo import sts  # noqa: E402
-from server.demo.ec2 import backend as ec2_backend  # noqa: E402
-from server.demo.ec2.lifecycle import Pace  # noqa: E402
-from server.demo.state import Memory  # noqa: E402
+from server.demo import sts
+from server.demo.ec2 import backend as ec2_backend
+from server.demo.ec2.lifecycle import Pace
+from server.demo.state import Memory
 
 log = logging.getLogger(__name__)
 
@@ -49,6 +50,10 @@ def operation_of(request: Request) -> str:
     return fields.get("Action") or f"{request.method} {request.path}"
 
 
+def _backends_of(service: str) -> Any:
+    return get_backend(service)  # type: ignore[call-overload]  # typed for literal names; ours come from the saved state
+
+
 class ControlPlane:
     """All AWS services but EBS direct and S3. ``handle`` blocks: call it in a thread."""
 
@@ -58,7 +63,7 @@ class ControlPlane:
         self._memory = Memory(ledger)
         ec2_backend.install(blocks, ledger, pace)
         sts.install()
-        self._memory.load(lambda service: get_backend(service))
+        self._memory.load(_backends_of)
         self._app = DomainDispatcherApplication(create_backend_app)
 
     def handle(self, request: Request, caller: Caller) -> Reply:
@@ -72,20 +77,24 @@ class ControlPlane:
                 if self._memory.grown():
                     self._memory.save()
                 return reply
-            with self._ledger.write():
-                try:
-                    return self._ask(request, caller)
-                finally:
-                    self._memory.save()
+            with self.changing():
+                return self._ask(request, caller)
 
-    def changing(self) -> Change:
-        """For changes of moto's objects made without a request: lock, one transaction, save."""
-        return Change(self.lock, self._ledger, self._memory)
+    @contextmanager
+    def changing(self) -> Iterator[None]:
+        """For changes of moto's objects made without a request: the lock, one transaction, and the save."""
+        with self.lock, self._ledger.write():
+            try:
+                yield
+            finally:
+                self._memory.save()
 
     def _ask(self, request: Request, caller: Caller) -> Reply:
         try:
             chunks, status, headers = run_wsgi_app(self._app, _environ(request, caller), buffered=True)
             body = b"".join(chunks)
+        except AwsError:
+            raise
         except NotImplementedError as error:
             raise AwsError("NotImplemented", f"The demo account cannot do this yet: {error}", 501)
         except Exception as error:
@@ -96,27 +105,6 @@ class ControlPlane:
             raise AwsError("NotImplemented", f"The demo account cannot do {operation_of(request)} yet.", 501)
         kept = [(name, value) for name, value in headers.items() if name.lower() not in ("content-length", "status")]
         return Reply(code, body, kept)
-
-
-class Change:
-    """``with control_plane.changing(): ...``"""
-
-    def __init__(self, lock: threading.RLock, ledger: Ledger, memory: Memory) -> None:  # type: ignore[valid-type]  # RLock is a factory for typing
-        self._lock = lock
-        self._transaction = ledger.write()
-        self._memory = memory
-
-    def __enter__(self) -> None:
-        self._lock.acquire()  # type: ignore[attr-defined]
-        self._transaction.__enter__()
-
-    def __exit__(self, kind: Any, error: Any, trace: Any) -> None:
-        try:
-            if kind is None:
-                self._memory.save()
-            self._transaction.__exit__(kind, error, trace)
-        finally:
-            self._lock.release()  # type: ignore[attr-defined]
 
 
 def _environ(request: Request, caller: Caller) -> dict[str, Any]:

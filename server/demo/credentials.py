@@ -93,8 +93,12 @@ def signature_of(request: Request) -> Signature | None:
     match = _CREDENTIAL.match(query.get("X-Amz-Credential", ""))
     if not match or query.get("X-Amz-Algorithm") != ALGORITHM or not query.get("X-Amz-Expires", "").isdigit():
         raise AwsError("AuthorizationQueryParametersError", "The signature parameters of the URL are not complete.", 400)
+    key, date, region, service = match.groups()
     return Signature(
-        *match.groups(),
+        access_key=key,
+        date=date,
+        region=region,
+        service=service,
         signed=tuple(query.get("X-Amz-SignedHeaders", "").split(";")),
         signature=query["X-Amz-Signature"],
         timestamp=query.get("X-Amz-Date", ""),
@@ -127,7 +131,9 @@ class Gate:
             raise _refusal("expired", service)
         self._check_time(signature)
         if signature.region not in known_regions() and signature.region != "aws-global":
-            raise AwsError("SignatureDoesNotMatch", f"Credential should be scoped to a valid region, not '{signature.region}'.", 403)
+            raise AwsError(
+                "SignatureDoesNotMatch", f"Credential should be scoped to a valid region, not '{signature.region}'.", 403
+            )
         for name in request.headers:
             if name.startswith("x-amz-") and name not in signature.signed and signature.lifetime is None:
                 raise AwsError("AccessDenied", f"There were headers present in the request which were not signed: {name}", 403)
@@ -157,7 +163,9 @@ def _refusal(reason: str, service: str) -> AwsError:
     if reason == "anonymous":
         return AwsError("MissingAuthenticationToken", "Request is missing Authentication Token", 403)
     if reason == "signature":
-        text = "The request signature we calculated does not match the signature you provided. Check your key and signing method."
+        text = (
+            "The request signature we calculated does not match the signature you provided. Check your key and signing method."
+        )
         return AwsError("InvalidSignatureException" if service == "ebs" else "SignatureDoesNotMatch", text, 403)
     if reason == "expired":
         codes = {"ec2": "RequestExpired", "ebs": "ExpiredTokenException"}
@@ -167,9 +175,7 @@ def _refusal(reason: str, service: str) -> AwsError:
             400 if service in ("ec2", "s3") else 403,
         )
     codes = {"s3": "InvalidAccessKeyId" if reason == "unknown" else "InvalidToken", "ebs": "UnrecognizedClientException"}
-    return AwsError(
-        codes.get(service, "InvalidClientTokenId"), "The security token included in the request is invalid.", 403
-    )
+    return AwsError(codes.get(service, "InvalidClientTokenId"), "The security token included in the request is invalid.", 403)
 
 
 @lru_cache(maxsize=256)

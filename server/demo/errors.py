@@ -80,8 +80,7 @@ def _s3_document(error: AwsError, request_id: str) -> str:
 def _query_document(error: AwsError, request_id: str) -> str:
     side = "Sender" if error.status < 500 else "Receiver"
     return (
-        f"<ErrorResponse><Error><Type>{side}</Type>{_members(error)}</Error>"
-        f"<RequestId>{request_id}</RequestId></ErrorResponse>"
+        f"<ErrorResponse><Error><Type>{side}</Type>{_members(error)}</Error><RequestId>{request_id}</RequestId></ErrorResponse>"
     )
 
 

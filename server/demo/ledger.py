@@ -55,10 +55,10 @@ class Ledger:
     @property
     def reader(self) -> sqlite3.Connection:
         """This thread's connection for reading what is committed."""
-        connection = getattr(self._local, "connection", None)
+        connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
         if connection is None:
             connection = self._local.connection = self._open()
-        return connection  # type: ignore[no-any-return]  # thread-local attributes have no type
+        return connection
 
     @contextmanager
     def write(self) -> Iterator[sqlite3.Connection]:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from server.demo.sample import BUCKET
 from server.demo.visitor import Session, Visitor
 from server.domain.errors import HoldfastError
 
@@ -13,7 +14,6 @@ REGIONS: Final = ("us-east-1", "eu-central-1")
 SNAPSHOTS_KEPT: Final = 7
 REPOSITORY: Final = "Demo repository"
 POLICY: Final = "Production servers"
-BUCKET: Final = "holdfast-demo-backups"
 PASSWORD: Final = "demo repository password"  # noqa: S105  protects emulated data only
 _SECONDS: Final = 600.0
 

@@ -17,7 +17,7 @@ _EMPTY_FORGOTTEN = frozenset({"instance_metadata", "moto_api"})  # no state of t
 def _backends() -> dict[tuple[str, str, str], Any]:
     return {
         (kind.service_name, account, region): backend
-        for kind in list(BackendDict._instances)
+        for kind in list(BackendDict._instances)  # type: ignore[misc]  # moto's own register of tables in use
         if kind.service_name not in _EMPTY_FORGOTTEN
         for account, regions in list(kind.items())
         for region, backend in list(regions.items())

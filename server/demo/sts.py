@@ -11,11 +11,11 @@ from typing import Any
 from moto.core.responses import ActionResult
 from moto.core.utils import utcnow
 from moto.iam.models import iam_backends
-from moto.sts.exceptions import STSClientError
 from moto.sts.models import STSBackend, sts_backends
 from moto.sts.responses import TokenResponse
 
 from server.demo.credentials import STANDING_KEYS, Key
+from server.demo.errors import AwsError
 
 PARTITION = "aws"
 SESSION_SECONDS_MIN, SESSION_SECONDS_MAX = 900, 43_200
@@ -41,24 +41,25 @@ class DemoStsResponse(TokenResponse):
         seconds = self._get_int_param("DurationSeconds", 3600)
         match = _ROLE_ARN.match(arn)
         if not match:
-            raise STSClientError("ValidationError", f"{arn} is invalid")
+            raise AwsError("ValidationError", f"{arn} is invalid")
         if not _SESSION_NAME.match(session_name):
-            raise STSClientError(
-                "ValidationError", f"Value '{session_name}' at 'roleSessionName' failed to satisfy constraint: [\\w+=,.@-]{{2,64}}"
+            raise AwsError(
+                "ValidationError",
+                f"Value '{session_name}' at 'roleSessionName' failed to satisfy constraint: [\\w+=,.@-]{{2,64}}",
             )
         if not SESSION_SECONDS_MIN <= seconds <= SESSION_SECONDS_MAX:
-            raise STSClientError(
+            raise AwsError(
                 "ValidationError", f"Value '{seconds}' at 'durationSeconds' must be between 900 and 43200 seconds"
             )
         account, name = match.groups()
         role = next((r for r in iam_backends[account][PARTITION].roles.values() if r.name == name and r.arn == arn), None)
         caller = self.headers["x-demo-caller-arn"]
         if role is None or not trusts(role.assume_role_policy_document, caller, self._get_param("ExternalId")):
-            raise STSClientError(
-                "AccessDenied", f"User: {caller} is not authorized to perform: sts:AssumeRole on resource: {arn}"
+            raise AwsError(
+                "AccessDenied", f"User: {caller} is not authorized to perform: sts:AssumeRole on resource: {arn}", 403
             )
         if seconds > int(role.max_session_duration or 3600):
-            raise STSClientError(
+            raise AwsError(
                 "ValidationError", "The requested DurationSeconds exceeds the MaxSessionDuration set for this role."
             )
         _forget_expired(account)

@@ -6,6 +6,7 @@ import base64
 import binascii
 import hashlib
 import struct
+from typing import Any
 
 _BLOCK = struct.Struct(">BQIQI")  # kind, place, block index, expiry (seconds), snapshot's number
 _PAGE = struct.Struct(">BIQ16s")  # kind, start index, expiry, digest of the question
@@ -29,7 +30,7 @@ class Tokens:
     def _mac(self, body: bytes) -> bytes:
         return hashlib.blake2b(body, key=self._secret, digest_size=_MAC_SIZE).digest()
 
-    def _open(self, token: str, form: struct.Struct) -> tuple[int, ...]:
+    def _open(self, token: str, form: struct.Struct) -> tuple[Any, ...]:
         try:
             raw = base64.b64decode(token, validate=True)
         except (binascii.Error, ValueError):
@@ -47,7 +48,7 @@ class Tokens:
         kind, place, for_block, expires, for_disk = self._open(token, _BLOCK)
         if kind != _BLOCK_KIND or (for_disk, for_block) != (disk, block) or expires < now:
             raise BadToken
-        return place
+        return int(place)
 
     def for_page(self, question: str, start: int, expires: float) -> str:
         return self._seal(_PAGE.pack(_PAGE_KIND, start, int(expires), _digest(question)))
@@ -57,7 +58,7 @@ class Tokens:
         kind, start, expires, digest = self._open(token, _PAGE)
         if kind != _PAGE_KIND or digest != _digest(question) or expires < now:
             raise BadToken
-        return start
+        return int(start)
 
 
 def _digest(question: str) -> bytes:

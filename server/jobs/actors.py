@@ -30,8 +30,6 @@ def declare(
     """Let workers of ``broker`` run tasks. ``taken`` is told of each message before the database is asked."""
 
     def run_task(task_id: str) -> None:
-        if stop.is_set():
-            return  # the scheduler sends it to another worker
         id = UUID(task_id)
         taken(id)
         with structlog.contextvars.bound_contextvars(task_id=task_id):

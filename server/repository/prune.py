@@ -212,7 +212,7 @@ def _store_now(vault: Vault) -> datetime:
     skew = abs(theirs - vault.clock.now())
     if skew > MAX_SKEW:
         raise Conflict(
-            f"The clocks of this appliance and of {vault.blobs.url} differ by {skew.total_seconds():.0f} s: nothing was collected.",
+            f"The clocks of this appliance and of {vault.blobs.url} differ by {skew.total_seconds():.0f} s; nothing collected.",
             remedy="Set the appliance's clock right, for example with chrony.",
         )
     return theirs

@@ -86,8 +86,8 @@ def restore_disk(
 def restore_disk_to_file(
     repo: Repository, manifest: Manifest, disk_id: str, path: Path, *, control: Control | None = None, threads: int = THREADS
 ) -> int:
-    """A new sparse file of the disk's size; zero runs are holes. The number of blocks written. What was written is removed
-    when it fails. Errors: Conflict (the file exists), StorageFull, RepositoryError (cannot write), those of ``restore_disk``."""
+    """A new sparse file of the disk's size; zero runs are holes. The number of blocks written. Removed again on failure.
+    Errors: Conflict (the file exists), StorageFull, RepositoryError (cannot write), and those of ``restore_disk``."""
     size = _disk(repo, manifest, disk_id).size_bytes
     try:
         handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)

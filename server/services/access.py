@@ -155,9 +155,7 @@ def _refuse_while_paused(tx: Tx, key: str, longest: timedelta, now: datetime) ->
         return
     left = (last + pause_after(failures, longest) - now).total_seconds()
     if left > 0:
-        raise TooManyRequests(
-            "Too many failed sign-ins.", retry_after=left, remedy=f"Try again in {math.ceil(left)} seconds."
-        )
+        raise TooManyRequests("Too many failed sign-ins.", retry_after=left, remedy=f"Try again in {math.ceil(left)} seconds.")
 
 
 def _grant(tx: Tx, app: Services, user: User, *, family: UUID, now: datetime) -> Grant:

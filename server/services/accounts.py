@@ -85,9 +85,7 @@ def add(app: Services, caller: Caller, draft: NewAccount, *, dry_run: bool = Fal
         if known is not None:
             return tx.accounts.get(known)
         _refuse_twins(tx, account)
-    account = replace(
-        account, aws_account_id=_assume(app, account), state=AccountState.AVAILABLE, checked_at=app.clock.now()
-    )
+    account = replace(account, aws_account_id=_assume(app, account), state=AccountState.AVAILABLE, checked_at=app.clock.now())
     if dry_run:
         return account
     with app.store.transaction() as tx:
@@ -131,7 +129,10 @@ def _assume(app: Services, account: Account) -> str:
         raise InvalidInput(
             refusal.message,
             remedy=refusal.remedy,
-            fields={"roleArn": "Cannot be assumed.", "externalId": "Wrong or missing, if the role's trust policy asks for one."},
+            fields={
+                "roleArn": "Cannot be assumed.",
+                "externalId": "Wrong or missing, if the role's trust policy asks for one.",
+            },
         ) from refusal
     found = str(answer["Account"])
     if found != match[2]:

@@ -13,7 +13,7 @@ from typing import Any, Final
 from uuid import UUID, uuid5
 
 from server.domain import repository as stored
-from server.domain.errors import AwsNotFound, AwsRejected, NotFound
+from server.domain.errors import AwsNotFound, AwsRejected, InvalidInput, NotFound
 from server.domain.restore import Leg, PointState, RestorePoint
 from server.domain.session import Level, Task
 from server.domain.workload import Place, place
@@ -170,7 +170,8 @@ def _opening(run: Run, job: _Job) -> str:
 
 
 def _total(run: Run) -> int:
-    return sum(disk["blocks"] for disk in run.task.document["plan"]["disks"].values()) * BLOCK_SIZE
+    blocks: int = sum(disk["blocks"] for disk in run.task.document["plan"]["disks"].values())
+    return blocks * BLOCK_SIZE
 
 
 def _begin(run: Run, job: _Job) -> BackupRun:
@@ -191,7 +192,7 @@ def _disk(run: Run, job: _Job, backup: BackupRun, disk: DiskSnapshot) -> None:
     base = run.task.document["plan"]["disks"][disk.disk_id]["base"]
     try:
         result = _read(run, job, backup, disk, base)
-    except (AwsNotFound, AwsRejected) as error:
+    except (AwsNotFound, AwsRejected, InvalidInput) as error:
         if base is None:
             raise
         run.log(_no_base(run, disk, error.message), Level.WARNING)

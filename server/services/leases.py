@@ -72,6 +72,10 @@ class Lease:
     def session(self) -> Session:
         return self._session
 
+    @property
+    def cancel_requested(self) -> bool:
+        return self._cancelled
+
     def check(self) -> None:
         if not self._lost and self._overslept():
             with self._lock:

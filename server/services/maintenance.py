@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Final
 from uuid import UUID
@@ -11,8 +12,12 @@ from server.domain.errors import Conflict
 from server.domain.repository import Repository
 from server.domain.session import Level, Session, SessionKind, State, TaskKind
 from server.ports import Select, Tx, Where
+from server.repository.control import Control
+from server.repository.prune import CollectReport, collect
 from server.services import runs
 from server.services.context import Services
+from server.services.steps import Done, Handler, Line, Next, Run
+from server.services.wording import count, size
 
 MIN_AGE: Final = timedelta(hours=24)  # younger objects may belong to a backup that has not said so yet
 OPEN_MAX: Final = 100  # running maintenance sessions looked at
@@ -55,3 +60,36 @@ def begin_maintenance(tx: Tx, app: Services, repository: Repository, *, requeste
         opening=((Level.INFO, f"Looking for data in {repository.name} that no restore point needs."),),
     )
     return runs.begin(tx, app, draft, [runs.TaskDraft(kind=TaskKind.COLLECT_GARBAGE, name=repository.name, document=document)])
+
+
+def _step(run: Run) -> Next | Done:
+    """Repeated after a crash: every write of a collection may be the last one of its process."""
+    with run.app.store.transaction() as tx:
+        row = tx.repositories.get(UUID(run.task.document["repositoryId"]))
+    repository = run.app.open_repository(row)
+    report = collect(repository, min_age=MIN_AGE, control=Control(cancelled=run.halted))
+
+    def change(tx: Tx) -> None:
+        current = tx.repositories.get(row.id, lock=True)
+        left = max(0, current.stored_bytes - report.deleted_bytes)
+        tx.repositories.save(replace(current, stored_bytes=left, revision=current.revision + 1))
+
+    result = {
+        "deletedObjects": report.deleted_objects,
+        "deletedBytes": report.deleted_bytes,
+        "markedObjects": report.marked_objects,
+        "markedBytes": report.marked_bytes,
+    }
+    text = _sentence(row, report)
+    return Done(message=text, document={"result": result}, lines=(Line(text, Level.SUCCESS, result),), change=change)
+
+
+def _sentence(row: Repository, report: CollectReport) -> str:
+    if report.waiting:
+        return f"{row.name}: data marked by the last collection is kept for {MIN_AGE.days} day before it is deleted."
+    gone = f"{count(report.deleted_objects, 'object')} ({size(report.deleted_bytes)}) deleted"
+    marked = f"{count(report.marked_objects, 'object')} ({size(report.marked_bytes)}) marked for the next collection"
+    return f"{row.name}: {gone}, {marked}."
+
+
+HANDLER: Final = Handler(step=_step)

@@ -64,7 +64,11 @@ def create(app: Services, caller: Caller, draft: PolicyDraft, *, dry_run: bool =
             return made
         tx.policies.add(made)
         tx.activity.append(
-            at=now, kind="policy", subject_id=made.id, change="created", message=f"{caller.name} created the policy {made.name}."
+            at=now,
+            kind="policy",
+            subject_id=made.id,
+            change="created",
+            message=f"{caller.name} created the policy {made.name}.",
         )
         replies.keep(tx, caller, "createPolicy", key, made.id, at=now)
     return made

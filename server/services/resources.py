@@ -95,7 +95,9 @@ def restore_targets(app: Services, caller: Caller, account_id: UUID, region: str
         ),
         instance_types=tuple(_instance_types(app, where)),
         instance_profiles=tuple(
-            sorted(row["InstanceProfileName"] for row in _paged(app, where, "iam", "list_instance_profiles", "InstanceProfiles"))
+            sorted(
+                row["InstanceProfileName"] for row in _paged(app, where, "iam", "list_instance_profiles", "InstanceProfiles")
+            )
         ),
     )
 
@@ -109,8 +111,15 @@ def _paged(app: Services, where: Place, service: str, operation: str, key: str) 
 
 
 def _instance_types(app: Services, where: Place) -> list[str]:
-    found = {row["InstanceType"] for row in _paged(app, where, "ec2", "describe_instance_type_offerings", "InstanceTypeOfferings")}
+    found = {
+        row["InstanceType"] for row in _paged(app, where, "ec2", "describe_instance_type_offerings", "InstanceTypeOfferings")
+    }
     return sorted(found)[:TYPES_MAX]
+
+
+def _profiles(app: Services, where: Place) -> list[str]:
+    rows = _paged(app, where, "iam", "list_instance_profiles", "InstanceProfiles")
+    return sorted(str(row["InstanceProfileName"]) for row in rows)
 
 
 def _name(row: Mapping[str, Any]) -> str:

@@ -17,7 +17,7 @@ from typing import Any, Final
 from uuid import UUID
 
 from server.domain.access import Caller, Role
-from server.domain.errors import Cancelled, Conflict, DatabaseDown, HoldfastError, NotFound, Throttled
+from server.domain.errors import Cancelled, Conflict, DatabaseDown, HoldfastError, NotFound, Throttled, Unavailable
 from server.domain.session import Level, Session, SessionKind, State, Task, TaskKind
 from server.ports import Tx
 from server.services import backoff, runs
@@ -41,7 +41,7 @@ def advance(app: Services, task_id: UUID, handlers: Handlers, stop: threading.Ev
 
     Errors: DatabaseDown; the lease ends by itself then and the task is sent again.
     """
-    claimed = _claim(app, task_id)
+    claimed = None if stop.is_set() else _claim(app, task_id)
     if claimed is None:
         return
     task, session = claimed
@@ -138,6 +138,9 @@ def _stopped(lease: Lease, handler: Handler, error: Cancelled) -> bool:
         lease.check()
     except Interrupted:
         return _give_back(lease)
+    if not lease.cancel_requested:  # it stopped because this process had stood still; the lease is good again
+        lease.heeds_cancel = True
+        return _failed(lease, handler, Unavailable("The worker was held up."))
     message = "Cancelling: removing what was begun." if handler.cleanup else ""
     return _end(lease, State.CANCELLED, error, (Line(f"{lease.task.name}: {message}"),) if message else ())
 

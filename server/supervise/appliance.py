@@ -10,9 +10,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
-from server.domain.errors import Conflict
 from server.settings import PREFIX, Settings
-from server.supervise.ports import is_free, remembered_port
+from server.supervise.ports import is_free, port_taken, remembered_port
 from server.supervise.postgres import Postgres
 from server.supervise.processes import Lock, Program, Sink, Supervisor
 from server.supervise.redis import Redis
@@ -89,7 +88,7 @@ class Appliance:
         folder.mkdir(parents=True, exist_ok=True)
         port = remembered_port(folder / "port")
         url = f"http://127.0.0.1:{port}"
-        command = [sys.executable, "-m", "server.demo.cloud", "--data", str(folder), "--port", str(port), "--seed", "none"]
+        command = [sys.executable, "-m", "server.demo.cloud", "--data", str(folder), "--port", str(port)]
         self._run(
             "demo-aws",
             command,
@@ -142,12 +141,6 @@ def base_environment(*, demo: bool) -> dict[str, str]:
     environment["PYTHONPATH"] = os.pathsep.join(filter(None, [root, environment.get("PYTHONPATH")]))
     environment["PYTHONUNBUFFERED"] = "1"
     return environment
-
-
-def port_taken(host: str, port: int) -> Conflict:
-    return Conflict(
-        f"Port {port} on {host} is in use by another program.", remedy="Stop that program, or set HOLDFAST_PORT to a free port."
-    )
 
 
 def _health_url(settings: Settings) -> str | None:

@@ -18,9 +18,11 @@ from rich.panel import Panel
 
 from server.adapters.db import migrate
 from server.demo import sample, setting
+from server.demo.sample.filesystem import ToolMissing
+from server.demo.sample.images import Size
 from server.demo.story import Story
 from server.demo.visitor import Visitor
-from server.domain.errors import Conflict, HoldfastError
+from server.domain.errors import Conflict, HoldfastError, Misconfigured
 from server.settings import Settings
 from server.supervise.appliance import Appliance
 from server.supervise.child import unusable
@@ -28,15 +30,15 @@ from server.supervise.ports import free_port, is_free
 from server.supervise.processes import Lock
 from server.supervise.secrets import kept_password
 
-_HOME: Final = Path(".holdfast")
+_HOME: Final = ".holdfast"
 _PORTS: Final = range(8000, 8020)  # tried in turn when HOLDFAST_PORT is not set
 _LAST_LINES: Final = 15  # of the processes, shown when starting fails
 _SPACE_NEEDED: Final = {"full": 12 << 30, "small": 2 << 30}  # bytes: sample disks, their snapshots, backups, restored disks
 
 
-def stay(data: Path | None, disks: str, console: Console, stopped: threading.Event) -> None:
+def stay(data: Path | None, disks: Size, console: Console, stopped: threading.Event) -> None:
     """Start, say where and how to sign in, run until the event is set. Data is kept: the next start takes seconds."""
-    settings = _settings(data or _HOME / "demo", _usable_port)
+    settings = _settings(data or _home() / "demo", _usable_port)
     with _appliance(settings, disks, console) as (appliance, visitor):
         with console.status("Rescanning the account, adding repository and policy"):
             setting.prepare(visitor)
@@ -44,9 +46,9 @@ def stay(data: Path | None, disks: str, console: Console, stopped: threading.Eve
         appliance.watch(stopped)
 
 
-def once(data: Path | None, disks: str, console: Console) -> bool:
+def once(data: Path | None, disks: Size, console: Console) -> bool:
     """Tell the whole story on fresh data. True when every check held; the data is removed then, else kept to look at."""
-    folder = (data or _HOME / "once").resolve()
+    folder = (data or _home() / "once").resolve()
     _empty(folder)
     settings = _settings(folder, free_port)
     with _appliance(settings, disks, console) as (appliance, visitor):
@@ -62,7 +64,7 @@ def once(data: Path | None, disks: str, console: Console) -> bool:
 
 
 @contextmanager
-def _appliance(settings: Settings, disks: str, console: Console) -> Iterator[tuple[Appliance, Visitor]]:
+def _appliance(settings: Settings, disks: Size, console: Console) -> Iterator[tuple[Appliance, Visitor]]:
     """A running appliance on a seeded demo account, and somebody signed in to it. Stopped at the end, come what may."""
     _check_space(settings.data_dir, disks)
     began = time.monotonic()
@@ -94,8 +96,15 @@ def _appliance(settings: Settings, disks: str, console: Console) -> Iterator[tup
 
 def _start(appliance: Appliance, report: Callable[[str], None], disks: str) -> None:
     started = appliance.start(report)
-    report("Making sample instances and disks (the first time this takes a while)")
-    sample.seed(started.aws_endpoint_url or "", started.data_dir / "aws", size=disks)
+    try:
+        sample.seed(
+            started.aws_endpoint_url or "",
+            started.data_dir / "aws",
+            size=disks,
+            progress=lambda what: report(f"Making sample instances and disks: {what}"),
+        )
+    except ToolMissing as error:
+        raise Misconfigured(f"The sample disks cannot be made: {error}") from error
 
 
 def _settings(folder: Path, choose_port: Callable[[], int]) -> Settings:
@@ -116,6 +125,10 @@ def _settings(folder: Path, choose_port: Callable[[], int]) -> Settings:
     return Settings.from_env({**os.environ, **ours})
 
 
+def _home() -> Path:
+    return Path(os.environ.get("HOLDFAST_DATA_DIR") or _HOME)
+
+
 def _usable_port() -> int:
     for port in _PORTS:
         if is_free(port):
@@ -123,7 +136,7 @@ def _usable_port() -> int:
     raise Conflict(f"Ports {_PORTS.start} to {_PORTS.stop - 1} are all in use.", remedy="Set HOLDFAST_PORT to a free one.")
 
 
-def _check_space(folder: Path, disks: str) -> None:
+def _check_space(folder: Path, disks: Size) -> None:
     existing = next(path for path in (folder, *folder.parents) if path.exists())
     free, needed = shutil.disk_usage(existing).free, _SPACE_NEEDED[disks]
     if free < needed:

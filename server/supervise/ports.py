@@ -7,6 +7,8 @@ import os
 import socket
 from pathlib import Path
 
+from server.domain.errors import Conflict
+
 
 def is_free(port: int, host: str = "127.0.0.1") -> bool:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
@@ -37,3 +39,9 @@ def remembered_port(path: Path) -> int:
     partial.write_text(f"{port}\n")
     os.replace(partial, path)
     return port
+
+
+def port_taken(host: str, port: int) -> Conflict:
+    return Conflict(
+        f"Port {port} on {host} is in use by another program.", remedy="Stop that program, or set HOLDFAST_PORT to a free port."
+    )

@@ -1,4 +1,4 @@
-"""What Holdfast can protect: one module or package per workload, one line here for each."""
+"""What Holdfast can protect: one module or package per workload, and one entry here."""
 
 from __future__ import annotations
 
@@ -12,4 +12,4 @@ WORKLOADS: Final = (Ec2,)
 
 def workloads(aws: Aws, clock: Clock) -> tuple[Workload, ...]:
     """Every workload, ready to use. Their ``kind`` names them in policies, resources and points."""
-    return tuple(kind(aws, clock) for kind in WORKLOADS)
+    return tuple(workload(aws, clock) for workload in WORKLOADS)

@@ -23,7 +23,7 @@ def entries(name: str) -> list[str]:
 
 
 def pins(name: str) -> dict[str, str]:
-    found = {}
+    found: dict[str, str] = {}
     for entry in entries(name):
         requirement = Requirement(entry.split("--hash")[0].strip())
         (specifier,) = requirement.specifier

@@ -180,6 +180,28 @@ def added_resource(tx: Tx, **changes: Any) -> Resource:
     return made
 
 
+def world(tx: Tx) -> dict[str, Any]:
+    """One entity of every kind, stored, with references between them."""
+    made: dict[str, Any] = {"accounts": account(), "users": user()}
+    made["resources"] = resource(made["accounts"])
+    made["repositories"] = repository(made["accounts"])
+    made["policies"] = policy(made["accounts"], repository_id=made["repositories"].id)
+    made["sessions"] = session(policy_id=made["policies"].id, key="run-1")
+    made["tasks"] = task(made["sessions"], kind=TaskKind.PROTECT, resource_id=made["resources"].id)
+    made["points"] = point(
+        made["resources"],
+        leg=Leg.BACKUP,
+        repository_id=made["repositories"].id,
+        policy_id=made["policies"].id,
+        session_id=made["sessions"].id,
+        task_id=made["tasks"].id,
+    )
+    made["tokens"] = token(made["users"])
+    for noun in ("accounts", "users", "resources", "repositories", "policies", "sessions", "tasks", "points", "tokens"):
+        getattr(tx, noun).add(made[noun])
+    return made
+
+
 class Courier:
     """A Jobs and a Wakeups that remembers; it fails when told to."""
 

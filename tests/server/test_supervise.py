@@ -191,16 +191,16 @@ def test_a_kept_password_is_private_and_stays(tmp_path: Path) -> None:
 
 def test_children_die_with_a_killed_supervisor(folder: Path) -> None:
     code = (
-        "import sys, time\n"
+        "import signal, sys\n"
         "from server.supervise.processes import Program, Supervisor\n"
         "from server.supervise.postgres import Postgres\n"
         "from pathlib import Path\n"
         "supervisor = Supervisor(print)\n"
-        "sleeper = Program(name='s', command=[sys.executable, '-c', 'import time; time.sleep(600)'], env={}, sink=print)\n"
+        "sleeper = Program(name='s', command=[sys.executable, '-c', 'import signal; signal.pause()'], env={}, sink=print)\n"
         f"postgres = Postgres(Path({str(folder / 'postgres')!r}), durable=False)\n"
         "supervisor.start(postgres); supervisor.start(sleeper)\n"
         "print(postgres.process.pid, sleeper.process.pid, flush=True)\n"
-        "time.sleep(600)\n"
+        "signal.pause()\n"
     )
     supervisor = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, cwd=ROOT)
     assert supervisor.stdout is not None
@@ -216,7 +216,7 @@ def test_children_die_with_a_killed_supervisor(folder: Path) -> None:
 def test_a_crashed_part_is_started_again_and_its_lines_arrive() -> None:
     lines: list[str] = []
     supervisor = Supervisor(lambda _name, line: lines.append(line))
-    part = python("import os, time; print('up', os.getpid()); time.sleep(600)", lambda _name, line: lines.append(line))
+    part = python("import os, signal; print('up', os.getpid()); signal.pause()", lambda _name, line: lines.append(line))
     supervisor.start(part)
     enough = threading.Event()
     pids: list[int] = []
@@ -243,7 +243,7 @@ def test_a_crashed_part_is_started_again_and_its_lines_arrive() -> None:
 
 def test_a_part_that_ignores_the_stop_signal_is_killed() -> None:
     lines: list[str] = []
-    code = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('deaf'); time.sleep(600)"
+    code = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('deaf'); signal.pause()"
     part = python(code, lambda _name, line: lines.append(line), patience=0.2)
     part.start()
     assert eventually(lambda: lines == ["deaf"])

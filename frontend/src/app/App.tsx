@@ -1,6 +1,5 @@
 import { lazy, Suspense } from "react";
-import Button from "@cloudscape-design/components/button";
-import { Connected, useSignIn } from "./session";
+import { useSignIn } from "./signIn";
 import { Splash } from "./Splash";
 
 const SignIn = lazy(() => import("../pages/SignIn"));
@@ -15,17 +14,9 @@ export function App() {
   return (
     <Suspense fallback={<Splash />}>
       {phase === "resuming" && <Splash />}
-      {phase === "away" && (
-        <Splash text="The appliance does not answer. Trying again…">
-          <Button onClick={() => auth.forget()}>Sign in again</Button>
-        </Splash>
-      )}
+      {phase === "away" && <Splash text="The appliance does not answer. Trying again…" />}
       {phase === "signed-out" && <SignIn auth={auth} />}
-      {phase === "signed-in" && user && (
-        <Connected>
-          <Shell user={user} onSignOut={() => void auth.signOut()} />
-        </Connected>
-      )}
+      {phase === "signed-in" && user && <Shell user={user} onSignOut={() => void auth.signOut()} />}
     </Suspense>
   );
 }

@@ -13,6 +13,7 @@ import { useData } from "../api/useData";
 import { ROLE } from "../format/words";
 import { count } from "../format/schedule";
 import { ActivityProvider } from "./activity";
+import { Connected } from "./connected";
 import { ErrorBoundary } from "./ErrorBoundary";
 import logo from "./logo.svg";
 import { NotificationProvider } from "./notifications";
@@ -46,9 +47,11 @@ interface ShellProps {
 export default function Shell(props: ShellProps) {
   return (
     <I18nProvider locale="en" messages={[messages]}>
-      <ActivityProvider>
-        <NotificationProvider>{(notifications) => <Frame {...props} notifications={notifications} />}</NotificationProvider>
-      </ActivityProvider>
+      <Connected>
+        <ActivityProvider>
+          <NotificationProvider>{(notifications) => <Frame {...props} notifications={notifications} />}</NotificationProvider>
+        </ActivityProvider>
+      </Connected>
     </I18nProvider>
   );
 }

@@ -1,13 +1,11 @@
-import type { ReactNode } from "react";
 import logo from "./logo.svg";
 
 /** Shown while the console itself is on its way. */
-export function Splash({ text, children }: { text?: string; children?: ReactNode }) {
+export function Splash({ text }: { text?: string }) {
   return (
     <div className="hf-sign-in" role="status" aria-label={text ?? "Loading"}>
       <Brand />
       {text && <p>{text}</p>}
-      {children}
     </div>
   );
 }

@@ -2,7 +2,7 @@ import { createContext, useContext, useEffect, useMemo, useRef, type ReactNode }
 import { follow } from "../api/resume";
 import { isPointless } from "../api/live";
 import { ActivityFeedDocument, type ActivityFeedSubscription } from "../api/generated";
-import { useLiveConnection } from "./session";
+import { useLiveConnection } from "./connected";
 
 type Activity = ActivityFeedSubscription["activity"];
 type Listener = (kind: string) => void;

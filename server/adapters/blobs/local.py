@@ -18,8 +18,9 @@ from server.ports import Blob
 
 _ASIDE = ".aside"  # unfinished files: never listed, no object can be called so because names are checked on the way in
 _LOCK = ".lock"
+_ABANDONED = 24 * 3600  # seconds
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-_REFUSED = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ELOOP, errno.ENOTDIR, errno.EISDIR)
+_REFUSED = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ELOOP, errno.ENOTDIR, errno.EISDIR, errno.EEXIST)
 
 
 class LocalBlobs:
@@ -27,6 +28,7 @@ class LocalBlobs:
 
     def __init__(self, root: Path) -> None:
         self._root = root.absolute()
+        self._swept = False
 
     @property
     def url(self) -> str:
@@ -137,6 +139,9 @@ class LocalBlobs:
     def _write_aside(self, data: bytes | memoryview) -> Path:
         folder = self._root / _ASIDE
         self._make_folder(folder)
+        if not self._swept:
+            self._swept = True
+            self._sweep_aside(folder)
         handle, path = tempfile.mkstemp(dir=folder)
         try:
             view = memoryview(data)
@@ -149,6 +154,15 @@ class LocalBlobs:
         finally:
             os.close(handle)
         return Path(path)
+
+    def _sweep_aside(self, folder: Path) -> None:
+        """Remove what killed writers left long ago; a file a living one is writing is younger."""
+        with os.scandir(folder) as entries:
+            found = [(entry.path, entry.stat(follow_symlinks=False).st_mtime) for entry in entries]
+        newest = max((modified for _, modified in found), default=0.0)
+        for path, modified in found:
+            if newest - modified > _ABANDONED:
+                Path(path).unlink(missing_ok=True)
 
     def _link(self, aside: Path, target: Path, name: str) -> None:
         try:

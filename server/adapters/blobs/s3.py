@@ -31,8 +31,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-DELETE_BATCH = 1000  # S3's limit of one DeleteObjects
-
 # What a client for this adapter should be made with. Checksums only where S3 requires them: every object authenticates
 # itself, and "when_supported" makes botocore read each body once more and breaks S3-compatible stores.
 CLIENT_CONFIG = Config(
@@ -63,11 +61,12 @@ class S3Blobs:
     """``prefix`` is the folder inside ``bucket``, without slashes at its ends; "" for the whole bucket. Thread-safe, as
     boto3 clients are."""
 
-    def __init__(self, client: S3Client, bucket: str, prefix: str = "") -> None:
+    def __init__(self, client: S3Client, bucket: str, prefix: str = "", *, page_size: int = 1000) -> None:
         self._client = client
         self._bucket = bucket
         self._prefix = prefix.strip("/")
         self._folder = f"{self._prefix}/" if self._prefix else ""
+        self._page_size = page_size  # of lists and deletions; S3 allows 1,000
         self._bucket_seen = False
 
     @property
@@ -118,7 +117,7 @@ class S3Blobs:
         return Blob(name, answer["ContentLength"], answer["ETag"], answer["LastModified"].astimezone(UTC))
 
     def list(self, prefix: str = "", *, after: str = "") -> Iterator[Blob]:
-        request: dict[str, Any] = {"Bucket": self._bucket, "Prefix": self._folder + prefix}
+        request: dict[str, Any] = {"Bucket": self._bucket, "Prefix": self._folder + prefix, "MaxKeys": self._page_size}
         if after:
             request["StartAfter"] = self._folder + after
         while True:
@@ -131,8 +130,8 @@ class S3Blobs:
             request["ContinuationToken"] = page["NextContinuationToken"]
 
     def delete(self, names: Sequence[str]) -> None:
-        for at in range(0, len(names), DELETE_BATCH):
-            objects: Any = [{"Key": self._key(name)} for name in names[at : at + DELETE_BATCH]]
+        for at in range(0, len(names), self._page_size):
+            objects: Any = [{"Key": self._key(name)} for name in names[at : at + self._page_size]]
             answer = self._delete_batch(objects)
             for refused in answer.get("Errors", []):
                 if refused.get("Code") not in _ABSENT:

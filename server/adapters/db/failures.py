@@ -56,6 +56,8 @@ def translated() -> Iterator[None]:
         yield
     except exc.DBAPIError as error:
         raise translate(error) from error
+    except exc.StatementError as error:  # a value of ours has no form in the database: our own mistake, shown as it is
+        raise (error.orig or error) from error
     except exc.TimeoutError as error:
         raise DatabaseDown(
             "All connections to the database are busy.", remedy="Try again; if it stays, lower the load or restart the service."
@@ -99,9 +101,11 @@ def _by_state(error: exc.DBAPIError, state: str) -> HoldfastError:
         return StorageFull("The database's disk is full.", remedy="Free space on the database server.")
     if state in ("42P01", "42703", "3F000"):
         return Misconfigured("The database lacks tables this version needs.", remedy="Run `holdfast migrate`.")
+    if state in ("42P07", "42710", "42723"):  # duplicate table, object, function
+        return Misconfigured(f"The database is used for something else: {_first_line(error)}", remedy="Give Holdfast its own.")
     if state.startswith("28") or state in ("3D000", "42501"):
         return Misconfigured(f"The database refuses us: {_first_line(error)}", remedy="Check HOLDFAST_DATABASE_URL.")
-    if state.startswith("22"):
+    if state.startswith("22") or isinstance(error, exc.DataError):
         return InvalidInput("A value cannot be stored: it holds a character or number the database refuses.")
     if state == "":
         return _down(error)

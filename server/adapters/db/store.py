@@ -49,7 +49,7 @@ def engine_url(url: str) -> URL:
     """``url`` for psycopg 3. Misconfigured when it is no PostgreSQL URL."""
     try:
         parsed = make_url(url)
-    except ArgumentError:
+    except (ArgumentError, ValueError):
         raise failures.bad_url() from None  # the cause would show the URL, password and all
     if parsed.get_backend_name() not in ("postgresql", "postgres"):
         raise failures.bad_url()

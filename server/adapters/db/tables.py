@@ -7,9 +7,8 @@ left, the home account is never removed) is a trigger, in the migrations.
 
 from __future__ import annotations
 
-import enum
 from datetime import datetime
-from typing import Any, ClassVar
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import (
@@ -17,83 +16,38 @@ from sqlalchemy import (
     CheckConstraint,
     Column,
     Computed,
-    DateTime,
     ForeignKey,
     Identity,
     Index,
     LargeBinary,
-    MetaData,
     Text,
     UniqueConstraint,
     Uuid,
     text,
 )
-from sqlalchemy.dialects.postgresql import JSONB
-from sqlmodel import Field, SQLModel
+from sqlmodel import Field
 
+from server.adapters.db.columns import (
+    OPEN,
+    THIS_TRANSACTION,
+    Base,
+    big,
+    document,
+    ends_when_final,
+    moment,
+    name_length,
+    not_negative,
+    objects,
+    one_of,
+    starts_to_run,
+    words,
+)
 from server.domain.access import Role, TokenKind
-from server.domain.policy import DESCRIPTION_MAX, NAME_MAX
+from server.domain.policy import DESCRIPTION_MAX
 from server.domain.repository import RepositoryState, StorageKind
 from server.domain.restore import Leg, PointState
 from server.domain.session import Level, SessionKind, State, TaskKind
 from server.domain.workload import AccountState
-
-OPEN_STATES = ("pending", "running")
-OPEN = "state IN ('pending', 'running')"
-
-THIS_TRANSACTION = "(pg_current_xact_id()::text)::bigint"  # 64 bits wide, never wraps
-
-NAMES = {
-    "pk": "pk_%(table_name)s",
-    "fk": "fk_%(table_name)s_%(column_0_name)s",
-    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
-    "ck": "ck_%(table_name)s_%(constraint_name)s",
-}
-
-
-class Base(SQLModel):
-    metadata: ClassVar[MetaData] = MetaData(naming_convention=NAMES)
-
-
-def one_of(column: str, values: type[enum.Enum]) -> CheckConstraint:
-    listed = ", ".join(f"'{member.value}'" for member in values)
-    return CheckConstraint(f"{column} IN ({listed})", name=column)
-
-
-def name_length(longest: int = NAME_MAX) -> CheckConstraint:
-    return CheckConstraint(f"char_length(name) BETWEEN 1 AND {longest}", name="name")
-
-
-def objects(*columns: str) -> CheckConstraint:
-    return CheckConstraint(" AND ".join(f"jsonb_typeof({column}) = 'object'" for column in columns), name="document")
-
-
-def not_negative(*columns: str) -> CheckConstraint:
-    return CheckConstraint(" AND ".join(f"{column} >= 0" for column in columns), name="not_negative")
-
-
-def ends_when_final() -> CheckConstraint:
-    return CheckConstraint(f"({OPEN}) = (ended_at IS NULL)", name="ended_when_final")
-
-
-def starts_to_run() -> CheckConstraint:
-    return CheckConstraint("state <> 'running' OR started_at IS NOT NULL", name="started_to_run")
-
-
-def moment(*, null: bool = False) -> Any:
-    return Field(sa_type=DateTime(timezone=True), nullable=null)
-
-
-def big() -> Any:
-    return Field(sa_type=BigInteger)
-
-
-def words(*, null: bool = False) -> Any:
-    return Field(sa_type=Text, nullable=null)
-
-
-def document() -> Any:
-    return Field(sa_type=JSONB)
 
 
 class AccountRow(Base, table=True):
@@ -424,3 +378,6 @@ class SecretRow(Base, table=True):
     __tablename__ = "secrets"
     name: str = Field(sa_type=Text, primary_key=True)
     sealed: bytes = Field(sa_type=LargeBinary)
+
+
+METADATA = Base.metadata  # all tables above

@@ -10,11 +10,11 @@ from uuid import UUID
 
 from sqlalchemy import Connection, and_, func, or_, select, update
 
+from server.adapters.db.columns import OPEN_STATES
 from server.adapters.db.failures import translated
 from server.adapters.db.mapping import TASKS
 from server.adapters.db.rows import Rows
 from server.adapters.db.sealing import Sealer
-from server.adapters.db.tables import OPEN_STATES
 from server.domain.session import State, Task
 
 EARLY = timedelta(seconds=1)  # couriers round: a message this much before its time is not early

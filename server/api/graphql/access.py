@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 import strawberry
 
 from server.api.graphql.context import Info, in_thread
@@ -40,6 +42,7 @@ class SignInPayload:
     access_token: str
     refresh_token: str
     expires_in: int
+    issued_at: datetime
     user: User
 
     @classmethod
@@ -48,6 +51,7 @@ class SignInPayload:
             access_token=grant.access_token,
             refresh_token=grant.refresh_token,
             expires_in=grant.expires_in,
+            issued_at=grant.issued_at,
             user=User.of(grant.user),
         )
 

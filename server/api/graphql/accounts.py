@@ -19,7 +19,9 @@ from server.services import accounts, resources
 
 
 @requires(Role.VIEWER)
-@strawberry.type(description="An AWS account, reached through an IAM role; the home account through the appliance's own credentials.")
+@strawberry.type(
+    description="An AWS account, reached through an IAM role; the home account through the appliance's own credentials."
+)
 class Account(Node):
     name: str
     role_arn: str | None

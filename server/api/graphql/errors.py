@@ -43,11 +43,14 @@ def shown(error: GraphQLError) -> GraphQLError:
     reference = uuid4().hex[:12]
     path = ".".join(str(part) for part in error.path or ())
     log.error("unexpected error", reference=reference, path=path, exc_info=cause)
-    return _copy(error, f"Something unexpected happened. The log has it under {reference}.", {"code": INTERNAL, "id": reference})
+    said = f"Something unexpected happened. The log has it under {reference}."
+    return _copy(error, said, {"code": INTERNAL, "id": reference})
 
 
 def _copy(error: GraphQLError, message: str, extra: dict[str, Any]) -> GraphQLError:
-    return GraphQLError(message, nodes=error.nodes, source=error.source, positions=error.positions, path=error.path, extensions=extra)
+    return GraphQLError(
+        message, nodes=error.nodes, source=error.source, positions=error.positions, path=error.path, extensions=extra
+    )
 
 
 def show_all(errors: Iterable[GraphQLError]) -> list[GraphQLError]:
@@ -60,8 +63,8 @@ class Errors(SchemaExtension):
     def on_operation(self) -> Iterator[None]:
         yield
         result = self.execution_context.result
-        if result is not None and getattr(result, "errors", None):
-            result.errors = show_all(result.errors)  # type: ignore[union-attr]  # checked by getattr just above
+        if result is not None and result.errors:
+            result.errors = show_all(result.errors)
 
     def on_stream_result(self, result: StreamExecutionResult) -> Iterator[None]:
         errors = getattr(result, "errors", None)

@@ -13,7 +13,15 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
-from graphql import GraphQLBoolean, GraphQLEnumType, GraphQLID, GraphQLNonNull, GraphQLObjectType, GraphQLScalarType, GraphQLString
+from graphql import (
+    GraphQLBoolean,
+    GraphQLEnumType,
+    GraphQLID,
+    GraphQLNonNull,
+    GraphQLObjectType,
+    GraphQLScalarType,
+    GraphQLString,
+)
 from graphql.pyutils import Path, Undefined, gather_with_cancel
 from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext
 from strawberry.schema.schema_converter import GraphQLCoreConverter
@@ -37,7 +45,7 @@ class FastExecutor(StrawberryGraphQLCoreExecutionContext):
         parent_type: GraphQLObjectType,
         source_value: Any,
         path: Path | None,
-        grouped_field_set: Mapping[str, Any],
+        grouped_field_set: dict[str, Any],
         position_context: Any,
     ) -> Any:
         if self.middleware_manager and self.middleware_manager.middlewares:
@@ -97,7 +105,7 @@ def _shortcut(plain: Plain, source: Any) -> Any:
         if type(value) is plain.exact:
             return value
         shown = plain.serialize(value)
-    except Exception:  # noqa: BLE001  # whatever it is, the normal way meets it again and reports it with its path
+    except Exception:  # whatever it is, the normal way meets it again and reports it with its path
         return Undefined
     return Undefined if shown is None or shown is Undefined else shown
 

@@ -79,7 +79,7 @@ class Measure:
             elif isinstance(node, InlineFragmentNode):
                 condition = node.type_condition
                 inner = parent if condition is None else self._schema.get_type(condition.name.value)
-                found = self._selections(node.selection_set, inner) if _composite(inner) else Figures()
+                found = self._inside(node.selection_set, inner)
             elif isinstance(node, FragmentSpreadNode):
                 found = self._fragment(node.name.value)
             else:
@@ -89,6 +89,11 @@ class Measure:
             total.cost += found.cost
         return total
 
+    def _inside(self, selections: SelectionSetNode, kind: object) -> Figures:
+        if isinstance(kind, GraphQLObjectType | GraphQLInterfaceType):
+            return self._selections(selections, kind)
+        return Figures()
+
     def _fragment(self, name: str) -> Figures:
         node = self._fragments.get(name)
         if node is None:
@@ -96,7 +101,7 @@ class Measure:
         kind = node.type_condition.name.value
         if (name, kind) not in self._known:
             inner = self._schema.get_type(kind)
-            self._known[name, kind] = self._selections(node.selection_set, inner) if _composite(inner) else Figures()
+            self._known[name, kind] = self._inside(node.selection_set, inner)
         return self._known[name, kind]
 
     def _field(self, node: FieldNode, parent: Composite) -> Figures:
@@ -107,8 +112,8 @@ class Measure:
             return found
         self.figures.touched.setdefault((parent.name, name), (parent, definition))
         inner = get_named_type(definition.type)
-        if node.selection_set is not None and _composite(inner):
-            below = self._selections(node.selection_set, inner)
+        if node.selection_set is not None:
+            below = self._inside(node.selection_set, inner)
             found.depth += below.depth
             found.aliases += below.aliases
             found.cost += below.cost * self._length(node, definition)
@@ -124,7 +129,7 @@ class Measure:
         return 1 if node.name.value == "edges" else LIST_ASSUMED
 
     def _first(self, node: FieldNode) -> int:
-        for argument in node.arguments:
+        for argument in node.arguments or ():
             if argument.name.value != "first":
                 continue
             if isinstance(argument.value, IntValueNode):
@@ -133,10 +138,6 @@ class Measure:
                 given = self._variables.get(argument.value.name.value)
                 return max(1, min(given, FIRST_ASSUMED)) if isinstance(given, int) else FIRST_ASSUMED
         return FIRST_ASSUMED
-
-
-def _composite(kind: object) -> bool:
-    return isinstance(kind, GraphQLObjectType | GraphQLInterfaceType)
 
 
 def check_size(document: str) -> None:

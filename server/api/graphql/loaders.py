@@ -41,9 +41,7 @@ class Loaders:
             load_fn=self._coverage, cache=self._cache, cache_key_fn=lambda policy: policy.id
         )
         self.points_of_resource = self._groups("points", "resource_id", newest="at", living=True)
-        self._in_leg = {
-            leg: self._groups("points", "resource_id", living=True, also=(Where("leg", "eq", leg),)) for leg in Leg
-        }
+        self._in_leg = {leg: self._groups("points", "resource_id", living=True, also=(Where("leg", "eq", leg),)) for leg in Leg}
         self.points_of_repository = self._groups("points", "repository_id", living=True)
         self.done = self._groups("tasks", "session_id", total="progress_done")
         self.size = self._groups("tasks", "session_id", total="progress_total")
@@ -76,9 +74,7 @@ class Loaders:
             where: tuple[Where, ...] = (Where(by, "in", list(ids)), *also)
             if living:
                 where += (Where("state", "eq", PointState.AVAILABLE),)
-            found = await in_thread(
-                lists.groups, context.app, context.who(), noun, by, where, total=total, newest=newest
-            )
+            found = await in_thread(lists.groups, context.app, context.who(), noun, by, where, total=total, newest=newest)
             return [found.get(id, Group(count=0)) for id in ids]
 
         return DataLoader(load_fn=load, cache=self._cache)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-
 from server.api.graphql.access import User
 from server.api.graphql.accounts import Account
 from server.api.graphql.context import Context, Info, in_thread
@@ -154,5 +153,3 @@ async def cancel_session(info: Info, input: IdInput) -> SessionPayload:
     context = info.context
     asked = await in_thread(tasks.request_cancel, context.app, context.who(), local_id("Session", input.id))
     return _payload(asked, input.client_mutation_id)
-
-

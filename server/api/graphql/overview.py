@@ -20,7 +20,7 @@ class StateCount:
 
 
 @requires(Role.VIEWER)
-@strawberry.type(description="Figures of the whole appliance. Bytes: sourceBytes of protected resources, storedBytes in repositories.")
+@strawberry.type(description="The whole appliance. sourceBytes: of protected resources; storedBytes: in repositories.")
 class Overview:
     resource_count: int
     protected_count: int

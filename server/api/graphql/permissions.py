@@ -1,7 +1,7 @@
 """Which role a field needs. Declared beside the field, enforced before anything runs.
 
-``requires`` marks a resolver or a whole type; ``schema.Gate`` reads the marks for every field a document selects and refuses the
-document if the caller's role falls short. Services check again: this is the first of two locks.
+``requires`` marks a resolver or a whole type; ``schema.Gate`` reads the marks of every field a document selects and refuses
+the document if the caller's role falls short. Services check again: this is the first of two locks.
 """
 
 from __future__ import annotations

@@ -390,9 +390,7 @@ class PolicyMutation:
     async def delete_policy(self, info: Info, input: IdInput) -> RemovedPayload:
         context = info.context
         id = local_id("Policy", input.id)
-        await in_thread(
-            policies.delete, context.app, context.who(), id, dry_run=input.dry_run, key=input.client_mutation_id
-        )
+        await in_thread(policies.delete, context.app, context.who(), id, dry_run=input.dry_run, key=input.client_mutation_id)
         return RemovedPayload(id=input.id, client_mutation_id=input.client_mutation_id)
 
     @strawberry.mutation(description="Let the schedule start the policy.")
@@ -416,7 +414,5 @@ class PolicyMutation:
 async def _set_enabled(info: Info, input: IdInput, *, enabled: bool) -> PolicyPayload:
     context = info.context
     id = local_id("Policy", input.id)
-    changed = await in_thread(
-        policies.set_enabled, context.app, context.who(), id, enabled=enabled, dry_run=input.dry_run
-    )
+    changed = await in_thread(policies.set_enabled, context.app, context.who(), id, enabled=enabled, dry_run=input.dry_run)
     return PolicyPayload(policy=Policy.of(changed), client_mutation_id=input.client_mutation_id)

@@ -12,8 +12,13 @@ import strawberry
 from graphql import GraphQLError, ValueNode, value_from_ast_untyped
 from strawberry.types.scalar import ScalarDefinition
 
-from server.domain import access, policy, repository, restore, session, workload
+from server.domain.access import Role
 from server.domain.errors import InvalidInput
+from server.domain.policy import SelectionMode, Weekday
+from server.domain.repository import RepositoryState, StorageKind
+from server.domain.restore import Leg, PointState
+from server.domain.session import Level, SessionKind, State
+from server.domain.workload import AccountState
 
 Long = NewType("Long", int)
 JSON = NewType("JSON", object)
@@ -67,17 +72,34 @@ SCALARS: dict[object, ScalarDefinition] = {
     JSON: _scalar("JSON", "Any JSON value.", lambda value: value, lambda value: value),
 }
 
-Role = strawberry.enum(access.Role, description="Each role may do what those before it may.")
-State = strawberry.enum(session.State)
-SessionKind = strawberry.enum(session.SessionKind)
-Level = strawberry.enum(session.Level)
-Leg = strawberry.enum(restore.Leg)
-PointState = strawberry.enum(restore.PointState)
-AccountState = strawberry.enum(workload.AccountState)
-StorageKind = strawberry.enum(repository.StorageKind)
-RepositoryState = strawberry.enum(repository.RepositoryState)
-SelectionMode = strawberry.enum(policy.SelectionMode)
-Weekday = strawberry.enum(policy.Weekday)
+# The domain's enums are the schema's: registered here, imported from here.
+strawberry.enum(Role, description="Each role may do what those before it may.")
+for _kind in (
+    *(State, SessionKind, Level, Leg, PointState),
+    *(AccountState, StorageKind, RepositoryState, SelectionMode, Weekday),
+):
+    strawberry.enum(_kind)
+
+__all__ = [
+    "JSON",
+    "SCALARS",
+    "AccountState",
+    "Leg",
+    "Level",
+    "Long",
+    "PointState",
+    "RepositoryState",
+    "Role",
+    "SelectionMode",
+    "SessionKind",
+    "State",
+    "StorageKind",
+    "Weekday",
+    "global_id",
+    "local_id",
+    "optional_id",
+    "split_id",
+]
 
 
 def global_id(kind: str, id: UUID) -> strawberry.ID:

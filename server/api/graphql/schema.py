@@ -39,9 +39,7 @@ DOCUMENTS_KEPT = 256  # distinct documents; each at most DOCUMENT_MAX characters
 
 
 @strawberry.type
-class Query(
-    AccessQuery, OverviewQuery, ResourceQuery, AccountQuery, PolicyQuery, RepositoryQuery, PointQuery, SessionQuery
-):
+class Query(AccessQuery, OverviewQuery, ResourceQuery, AccountQuery, PolicyQuery, RepositoryQuery, PointQuery, SessionQuery):
     @strawberry.field(description="Anything by its id; null when it is gone.")
     @requires(Role.VIEWER)
     async def node(self, info: Info, id: strawberry.ID) -> Node | None:
@@ -110,7 +108,7 @@ class Gate(SchemaExtension):
             check_size(text)
         except HoldfastError as problem:  # told in on_validate: an error raised here would skip the translation
             self._refused = problem
-            context.graphql_document = _nothing(context.provided_operation_name)
+            context.graphql_document = _nothing(context.operation_name)
         else:
             prepared = self.documents.get(text)
             if prepared is not None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import timedelta
-from typing import Any
+from typing import Any, cast
 
 import orjson
 from cross_web import HTTPException
@@ -74,7 +74,7 @@ class GraphQLDoor(GraphQL[Context, None]):
             response = _refused(problem)
         await response(scope, receive, send)
 
-    async def get_context(self, request: Request | WebSocket, response: Response | WebSocket) -> Context:
+    async def get_context(self, request: Request | WebSocket, response: Response | WebSocket) -> Context:  # noqa: ARG002  given
         context = self._make_context(request)
         if isinstance(request, WebSocket):
             context.socket = request  # its token comes with the first message
@@ -85,9 +85,9 @@ class GraphQLDoor(GraphQL[Context, None]):
     async def on_ws_connect(self, context: Context) -> UnsetType | dict[str, object] | None:
         if not await open_socket(context):
             raise ConnectionRejectionError
-        return UNSET
+        return cast("UnsetType", UNSET)
 
-    async def render_graphql_ide(self, request: Request) -> Response:
+    async def render_graphql_ide(self, request: Request) -> Response:  # noqa: ARG002  given by the base class
         return HTMLResponse(self.graphql_ide_html, headers={"content-security-policy": EXPLORER_CSP})
 
     def encode_json(self, data: object) -> bytes:

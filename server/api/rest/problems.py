@@ -135,5 +135,6 @@ def page(name: str) -> Response | None:
     known = {title.lower(): title for title in PAGES}.get(name.lower())
     if known is None:
         return None
-    html = f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{known}</title><h1>{known}</h1><p>{PAGES[known]}</p></html>'
+    head = f'<meta charset="utf-8"><title>{known}</title>'
+    html = f'<!doctype html><html lang="en">{head}<h1>{known}</h1><p>{PAGES[known]}</p></html>'
     return HTMLResponse(html)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
-from email.utils import formatdate, parsedate_to_datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from server.api.rest.problems import INVALID, Problem
@@ -40,7 +39,7 @@ def _field(call: Call, name: str) -> str:
 
 def login(call: Call, data: dict[str, Any]) -> dict[str, Any]:
     grant = data["grant"]
-    issued = parsedate_to_datetime(formatdate(usegmt=True)).astimezone(UTC)
+    issued = datetime.fromisoformat(grant["issuedAt"])
     expires = issued + timedelta(seconds=grant["expiresIn"])
     return {
         "access_token": grant["accessToken"],

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from moto.core.responses import TYPE_RESPONSE, ActionResult
+from moto.core.common_types import TYPE_RESPONSE
+from moto.core.responses import ActionResult
 from moto.ec2.exceptions import EC2ClientError, InvalidVolumeIdError
-from moto.ec2.models import ec2_backends
 from moto.ec2.responses import EC2Response
 
 from server.demo.ec2 import paging
@@ -137,10 +137,6 @@ class DemoEc2Response(EC2Response):
             raise EC2ClientError("IncorrectState", f"Instance '{instance.id}' is not 'running' or 'stopped'.")
         return super().attach_volume()
 
-    def create_snapshot(self) -> ActionResult:
-        answer = super().create_snapshot()
-        return answer
-
     def create_snapshots(self) -> ActionResult:
         answer = super().create_snapshots()
         if self._get_param("CopyTagsFromSource") == "volume":
@@ -172,7 +168,7 @@ class DemoEc2Response(EC2Response):
         image_id, key_name = self._get_param("ImageId"), self._get_param("KeyName")
         if not image_id and not self._get_param("LaunchTemplate"):
             raise EC2ClientError("MissingParameter", "The request must contain the parameter ImageId")
-        if key_name and key_name not in self.backend.keypairs:
+        if key_name and key_name not in self.backend.key_pairs:
             raise EC2ClientError("InvalidKeyPair.NotFound", f"The key pair '{key_name}' does not exist")
 
     def register_image(self) -> ActionResult:
@@ -210,7 +206,3 @@ class DemoEc2Response(EC2Response):
         image.instance_id = instance.id
         image.add_tags(tags.get("image", {}))
         return ActionResult({"ImageId": image.id})
-
-
-def region_exists(region: str) -> bool:
-    return region in ec2_backends["123456789012"].regions

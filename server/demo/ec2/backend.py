@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from typing import Any, ClassVar
 
@@ -13,6 +12,7 @@ from moto.ec2.models import instances as moto_instances
 from moto.ec2.models.amis import Ami
 from moto.ec2.models.elastic_block_store import Snapshot, Volume, VolumeAttachment
 from moto.ec2.models.instances import Instance, InstanceState, Reservation
+from moto.ec2.utils import random_snapshot_id
 
 from server.demo.blockstore import BlockStore
 from server.demo.ec2.images import MappedImage
@@ -75,7 +75,8 @@ class DemoEc2Backend(EC2Backend):
             raise EC2ClientError("VolumeInUse", f"{volume_id} is already attached to an instance")
         if volume.zone and volume.zone.name != instance.placement.zone:
             raise EC2ClientError(
-                "InvalidVolume.ZoneMismatch", f"The volume '{volume_id}' is not in the same availability zone as instance '{instance_id}'"
+                "InvalidVolume.ZoneMismatch",
+                f"The volume '{volume_id}' is not in the same availability zone as instance '{instance_id}'",
             )
         if device_path in instance.block_device_mapping:
             raise EC2ClientError(
@@ -91,7 +92,9 @@ class DemoEc2Backend(EC2Backend):
             raise EC2ClientError("IncorrectState", f"Volume '{volume_id}' is in the 'available' state.")
         instance = attachment.instance
         if attachment.device == instance.root_device_name and instance.state == "running":
-            raise EC2ClientError("OperationNotPermitted", f"Unable to detach root volume '{volume_id}' from instance '{instance.id}'")
+            raise EC2ClientError(
+                "OperationNotPermitted", f"Unable to detach root volume '{volume_id}' from instance '{instance.id}'"
+            )
         gone = super().detach_volume(volume_id, instance.id, device_path or attachment.device)
         volume.leaving = gone  # type: ignore[attr-defined]  # every volume here is a TimedVolume
         return gone
@@ -101,9 +104,7 @@ class DemoEc2Backend(EC2Backend):
     def create_snapshot(
         self, volume_id: str, description: str, owner_id: str | None = None, from_ami: str | None = None
     ) -> Snapshot:
-        pending = sum(
-            1 for snap in self.snapshots.values() if snap.volume.id == volume_id and snap.status == "pending"
-        )
+        pending = sum(1 for snap in self.snapshots.values() if snap.volume.id == volume_id and snap.status == "pending")
         if pending >= SNAPSHOTS_PENDING_PER_VOLUME:
             raise EC2ClientError(
                 "ConcurrentSnapshotLimitExceeded", "Maximum allowed in-progress snapshots for a single volume exceeded."
@@ -139,7 +140,7 @@ class DemoEc2Backend(EC2Backend):
             raise EC2ClientError("IncorrectState", f"Snapshot is in invalid state - {source.status}")
         copy = TimedSnapshot(
             self,
-            moto_ebs.random_snapshot_id(),
+            random_snapshot_id(),
             source.volume,
             description or f"[Copied {source_snapshot_id} from {source_region}]",
             encrypted=source.encrypted,
@@ -267,7 +268,3 @@ def install(blocks: BlockStore, ledger: Ledger, pace: Pace) -> None:
     moto_ebs.Snapshot = TimedSnapshot  # type: ignore[misc]
     moto_ebs.VolumeAttachment = TimedAttachment  # type: ignore[misc]
     moto_instances.InstanceState = TimedState  # type: ignore[misc]
-
-
-def now() -> float:
-    return time.time()

@@ -15,7 +15,9 @@ class MappedImage(Ami):
     mappings: list[dict[str, Any]]
 
     @classmethod
-    def build(cls, backend: Any, name: str, description: str, mappings: list[dict[str, Any]], facts: dict[str, Any]) -> MappedImage:
+    def build(
+        cls, backend: Any, name: str, description: str, mappings: list[dict[str, Any]], facts: dict[str, Any]
+    ) -> MappedImage:
         resolved = [_resolve(backend, mapping) for mapping in mappings if "Ebs" in mapping]
         root = facts.get("root_device_name") or "/dev/xvda"
         if root not in {mapping["DeviceName"] for mapping in resolved}:

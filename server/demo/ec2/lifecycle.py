@@ -149,7 +149,7 @@ class UploadedVolume:
 class TimedState(InstanceState):
     """An instance state that passes through its transitional name (``pending``, ``stopping`` ...) before it is reached."""
 
-    seconds = Pace.instance  # set once by the cloud before any instance exists
+    seconds = 1.0  # set once by the cloud before any instance exists
 
     def __init__(self, name: str = "pending", code: int = 0) -> None:
         self._goal = name

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from server.demo.credentials import Caller, check_payload
 from server.demo.errors import AwsError
 from server.demo.s3.store import Condition, ObjectStore
-from server.demo.wire import BodyTooLarge, Request
+from server.demo.wire import BodyTooLarge, Reply, Request
 
 DOCUMENT_MAX = 2 * 1024 * 1024  # bytes of an XML request (DeleteObjects: 1000 keys)
 
@@ -46,3 +47,6 @@ class Call:
             raise AwsError("EntityTooLarge", "Your proposed upload exceeds the maximum allowed size", 400)
         check_payload(self.declared, hashlib.sha256(body).hexdigest())
         return body
+
+
+Handler = Callable[[Call], Awaitable[Reply]]

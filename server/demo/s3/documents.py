@@ -30,8 +30,9 @@ def shown(key: bytes, encode: bool) -> str:
     return quote(key, safe="/") if encode else key.decode("utf-8", "replace")
 
 
-def document(root: str, tree: Tree, status: int = 200) -> Reply:
-    text = f'<?xml version="1.0" encoding="UTF-8"?>\n<{root} xmlns="{NAMESPACE}">{_inner(tree)}</{root}>'
+def document(root: str, content: Tree | str, status: int = 200) -> Reply:
+    inner = escape(content) if isinstance(content, str) else _inner(content)
+    text = f'<?xml version="1.0" encoding="UTF-8"?>\n<{root} xmlns="{NAMESPACE}">{inner}</{root}>'
     return Reply(status, text.encode(), [("content-type", "application/xml")])
 
 

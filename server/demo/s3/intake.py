@@ -72,7 +72,9 @@ class _Sink:
 def wanted_checksums(headers: dict[str, str]) -> set[str]:
     """Algorithms the client sends a checksum of, in a header or trailer. Errors: AwsError for ones we cannot verify."""
     named = {name.removeprefix("x-amz-checksum-") for name in headers if name.startswith("x-amz-checksum-")}
-    named |= {name.strip().removeprefix("x-amz-checksum-") for name in headers.get("x-amz-trailer", "").lower().split(",") if name}
+    named |= {
+        name.strip().removeprefix("x-amz-checksum-") for name in headers.get("x-amz-trailer", "").lower().split(",") if name
+    }
     named -= {"algorithm", "mode", "type"}
     if unknown := named & set(UNKNOWN_CHECKSUMS):
         raise AwsError("NotImplemented", f"The demo account cannot verify {min(unknown)} checksums.", 501)
@@ -90,7 +92,7 @@ async def receive(request: Request, folder: Path) -> Body:
     trailers: dict[str, str] = {}
     try:
         try:
-            await _pour(_unchunked(request, trailers) if chunked else request.chunks(), sink)
+            await _pour(_Chunked(request).content(trailers) if chunked else request.chunks(), sink)
         finally:
             sink.close()
         checksums = sink.checksums()
@@ -124,49 +126,51 @@ async def _pour(chunks: AsyncIterator[bytes], sink: _Sink) -> None:
         await asyncio.to_thread(sink.take, b"".join(batch))
 
 
-async def _unchunked(request: Request, trailers: dict[str, str]) -> AsyncIterator[bytes]:
-    """The content of an ``aws-chunked`` body; trailers land in ``trailers``. Chunk signatures are not verified."""
-    buffer = bytearray()
-    source = request.chunks()
+class _Chunked:
+    """Takes an ``aws-chunked`` body apart. Chunk signatures are not verified."""
 
-    async def more() -> None:
+    def __init__(self, request: Request) -> None:
+        self._source = request.chunks()
+        self._expects_trailer = "x-amz-trailer" in request.headers
+        self._buffer = bytearray()
+
+    async def _more(self) -> None:
         try:
-            buffer.extend(await anext(source))
+            self._buffer.extend(await anext(self._source))
         except StopAsyncIteration:
             raise AwsError("IncompleteBody", "The chunked body ended early.", 400)
 
-    async def line() -> bytes:
-        while b"\r\n" not in buffer:
-            if len(buffer) > LINE_MAX:
+    async def _line(self) -> bytes:
+        while b"\r\n" not in self._buffer:
+            if len(self._buffer) > LINE_MAX:
                 raise AwsError("InvalidRequest", "A chunk header is too long.", 400)
-            await more()
-        end = buffer.index(b"\r\n")
-        text = bytes(buffer[:end])
-        del buffer[: end + 2]
-        return text
+            await self._more()
+        text, _, rest = self._buffer.partition(b"\r\n")
+        self._buffer = rest
+        return bytes(text)
 
-    while True:
-        try:
-            left = int((await line()).split(b";")[0], 16)
-        except ValueError:
-            raise AwsError("InvalidRequest", "A chunk header is malformed.", 400)
-        if left == 0:
-            break
-        while left:
-            if not buffer:
-                await more()
-            piece = bytes(buffer[:left])
-            del buffer[: len(piece)]
-            left -= len(piece)
-            yield piece
-        await line()
-    try:
-        while text := await line():
+    async def content(self, trailers: dict[str, str]) -> AsyncIterator[bytes]:
+        """The content; ``trailers`` are filled in at its end. Errors: AwsError."""
+        while left := await self._chunk_size():
+            while left:
+                if not self._buffer:
+                    await self._more()
+                piece = bytes(self._buffer[:left])
+                del self._buffer[: len(piece)]
+                left -= len(piece)
+                yield piece
+            await self._line()
+        while self._expects_trailer and (text := await self._line()):
             name, _, value = text.decode("latin-1").partition(":")
             trailers[name.strip().lower()] = value.strip()
-    except AwsError:
-        if "x-amz-trailer" in request.headers and not trailers:
-            raise
+        async for _ in self._source:  # whatever ends the body
+            continue
+
+    async def _chunk_size(self) -> int:
+        try:
+            return int((await self._line()).split(b";")[0], 16)
+        except ValueError:
+            raise AwsError("InvalidRequest", "A chunk header is malformed.", 400)
 
 
 def _check(request: Request, body: Body) -> None:

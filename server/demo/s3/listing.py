@@ -5,9 +5,13 @@ from __future__ import annotations
 import base64
 import binascii
 from dataclasses import dataclass, field
+from typing import Any
 
 from server.demo.errors import AwsError
+from server.demo.s3 import documents
+from server.demo.s3.call import Call
 from server.demo.s3.store import Object, ObjectStore
+from server.demo.wire import Reply
 
 
 @dataclass(slots=True)
@@ -65,3 +69,46 @@ def start_of(text: str) -> bytes:
     if not raw.startswith(b"1"):
         raise AwsError("InvalidArgument", "The continuation token provided is incorrect", 400)
     return raw[1:]
+
+
+async def list_objects(call: Call) -> Reply:
+    query, second = call.query, call.query.get("list-type") == "2"
+    encode = query.get("encoding-type") == "url"
+    limit = call.integer("max-keys", 0, 2**31 - 1, 1000)
+    prefix, delimiter = query.get("prefix", "").encode(), query.get("delimiter", "").encode()
+    after = query.get("start-after" if second else "marker", "").encode()
+    start = after + b"\x00" if after else b""
+    if second and "continuation-token" in query:
+        start = start_of(query["continuation-token"])
+    elif not second and delimiter and after.startswith(prefix) and after.endswith(delimiter):
+        start = beyond(after) or after
+    found = page(call.store, call.bucket, prefix, delimiter, start, min(limit, 1000))
+    tree: list[tuple[str, Any]] = [
+        ("Name", call.bucket),
+        ("Prefix", documents.shown(prefix, encode)),
+        ("Delimiter", documents.shown(delimiter, encode) if delimiter else None),
+        ("MaxKeys", str(min(limit, 1000))),
+        ("EncodingType", "url" if encode else None),
+        ("IsTruncated", "true" if found.following is not None else "false"),
+    ]
+    if second:
+        tree.append(("KeyCount", str(found.count)))
+        tree.append(("ContinuationToken", query.get("continuation-token")))
+        tree.append(("NextContinuationToken", token(found.following) if found.following is not None else None))
+        tree.append(("StartAfter", documents.shown(after, encode) if after else None))
+    else:
+        tree.append(("Marker", documents.shown(after, encode)))
+        if found.following is not None and delimiter:
+            last = max([item.key for item in found.objects] + found.prefixes)
+            tree.append(("NextMarker", documents.shown(last, encode)))
+    for item in found.objects:
+        entry = [
+            ("Key", documents.shown(item.key, encode)),
+            ("LastModified", documents.moment(item.modified)),
+            ("ETag", item.etag),
+            ("Size", str(item.size)),
+            ("StorageClass", item.headers.get("x-amz-storage-class", "STANDARD")),
+        ]
+        tree.append(("Contents", entry))
+    tree.extend(("CommonPrefixes", [("Prefix", documents.shown(common, encode))]) for common in found.prefixes)
+    return documents.document("ListBucketResult", tree)

@@ -27,9 +27,7 @@ async def create(call: Call) -> Reply:
     upload_id = uuid4().hex
     call.store.start_upload(upload_id, call.bucket, call.key, kept_headers(call.request.headers))
     key = documents.shown(call.key, encode=False)
-    return documents.document(
-        "InitiateMultipartUploadResult", [("Bucket", call.bucket), ("Key", key), ("UploadId", upload_id)]
-    )
+    return documents.document("InitiateMultipartUploadResult", [("Bucket", call.bucket), ("Key", key), ("UploadId", upload_id)])
 
 
 async def upload_part(call: Call) -> Reply:

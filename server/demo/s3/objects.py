@@ -10,19 +10,30 @@ from email.utils import parsedate_to_datetime
 from urllib.parse import unquote_to_bytes
 from uuid import uuid4
 
+from server.demo.credentials import check_payload
 from server.demo.errors import AwsError
 from server.demo.s3 import documents
 from server.demo.s3.call import Call
-from server.demo.s3.intake import Body
+from server.demo.s3.intake import Body, receive
 from server.demo.s3.store import Object, precondition_failed
 from server.demo.wire import FileSpan, Reply
 
 _KEPT = frozenset(
-    "content-type content-encoding content-disposition content-language cache-control expires x-amz-storage-class "
-    "x-amz-server-side-encryption x-amz-server-side-encryption-aws-kms-key-id".split()
+    [
+        "content-type",
+        "content-encoding",
+        "content-disposition",
+        "content-language",
+        "cache-control",
+        "expires",
+        "x-amz-storage-class",
+        "x-amz-server-side-encryption",
+        "x-amz-server-side-encryption-aws-kms-key-id",
+    ]
 )
 _FROZEN = frozenset({"GLACIER", "DEEP_ARCHIVE"})
 _UNSUPPORTED = ("x-amz-object-lock-", "x-amz-server-side-encryption-customer-", "x-amz-tagging", "x-amz-website-")
+DELETES_MAX = 1000
 _RANGE = re.compile(r"bytes=(\d*)-(\d*)$")
 _OPEN_TRIES = 3  # an object may be replaced between looking it up and opening its file
 
@@ -52,8 +63,7 @@ def _headers(item: Object, *, checksums: bool) -> list[tuple[str, str]]:
     shown = {
         name: value
         for name, value in item.headers.items()
-        if (checksums or not name.startswith("x-amz-checksum-"))
-        and not (name == "x-amz-storage-class" and value == "STANDARD")
+        if (checksums or not name.startswith("x-amz-checksum-")) and not (name == "x-amz-storage-class" and value == "STANDARD")
     }
     shown.setdefault("content-type", "binary/octet-stream")
     shown.setdefault("x-amz-server-side-encryption", "AES256")
@@ -147,12 +157,20 @@ async def copy_object(call: Call) -> Reply:
     bucket, _, key = source.partition(b"/")
     owner = call.store.bucket(bucket.decode())
     if owner is None or owner.account != call.caller.account:
-        raise AwsError("NoSuchBucket" if owner is None else "AccessDenied", "The source bucket cannot be read", 404 if owner is None else 403)
+        raise AwsError(
+            "NoSuchBucket" if owner is None else "AccessDenied",
+            "The source bucket cannot be read",
+            404 if owner is None else 403,
+        )
     item = call.store.find(bucket.decode(), key)
     if item is None:
         raise AwsError("NoSuchKey", "The specified key does not exist.", 404)
     replace = headers.get("x-amz-metadata-directive") == "REPLACE"
-    kept = kept_headers(headers) if replace else {**item.headers, **{k: v for k, v in kept_headers(headers).items() if "meta" not in k}}
+    kept = (
+        kept_headers(headers)
+        if replace
+        else {**item.headers, **{k: v for k, v in kept_headers(headers).items() if "meta" not in k}}
+    )
     name = uuid4().hex
     target = call.store.path(name)
     target.parent.mkdir(exist_ok=True)
@@ -160,3 +178,45 @@ async def copy_object(call: Call) -> Reply:
     body = Body(name, item.size, b"", "")
     made = await asyncio.to_thread(call.store.put, call.bucket, call.key, body, item.etag, kept, call.condition())
     return documents.document("CopyObjectResult", [("ETag", made.etag), ("LastModified", documents.moment(made.modified))])
+
+
+# ---- writing
+
+
+async def put_object(call: Call) -> Reply:
+    refuse_unsupported(call.request.headers)
+    condition = call.condition()
+    condition.check(call.store.find(call.bucket, call.key))  # early, to spare the transfer; decided again at the commit
+    body = await receive(call.request, call.store.folder)
+    if call.declared and body.sha256:
+        try:
+            check_payload(call.declared, body.sha256)
+        except AwsError:
+            call.store.discard(body.file)
+            raise
+    headers = kept_headers(call.request.headers)
+    headers.update({f"x-amz-checksum-{name}": text for name, text in body.checksums.items() if name != "sha256"})
+    if "x-amz-checksum-sha256" in call.request.headers:
+        headers["x-amz-checksum-sha256"] = body.checksums["sha256"]
+    made = await asyncio.to_thread(call.store.put, call.bucket, call.key, body, f'"{body.md5.hex()}"', headers, condition)
+    return Reply(200, b"", [etag_header(made), ("x-amz-server-side-encryption", _encryption(headers))])
+
+
+def _encryption(headers: dict[str, str]) -> str:
+    return headers.get("x-amz-server-side-encryption", "AES256")
+
+
+async def delete_object(call: Call) -> Reply:
+    await asyncio.to_thread(call.store.delete, call.bucket, call.key, call.condition())
+    return Reply(204)
+
+
+async def delete_objects(call: Call) -> Reply:
+    root = documents.parse(await call.document())
+    keys = [element.findtext("Key") or "" for element in root.findall("Object")]
+    if not 1 <= len(keys) <= DELETES_MAX:
+        raise documents.malformed()
+    for key in keys:
+        await asyncio.to_thread(call.store.delete, call.bucket, key.encode())
+    quiet = (root.findtext("Quiet") or "").lower() == "true"
+    return documents.document("DeleteResult", [] if quiet else [("Deleted", [("Key", key)]) for key in keys])

@@ -100,7 +100,9 @@ class ObjectStore:
     # ---- buckets
 
     def bucket(self, name: str) -> Bucket | None:
-        row = self._ledger.reader.execute("SELECT name, account, region, created FROM bucket WHERE name = ?", (name,)).fetchone()
+        row = self._ledger.reader.execute(
+            "SELECT name, account, region, created FROM bucket WHERE name = ?", (name,)
+        ).fetchone()
         return Bucket(*row) if row else None
 
     def buckets(self, account: str) -> list[Bucket]:
@@ -132,7 +134,7 @@ class ObjectStore:
     def put(self, bucket: str, key: bytes, body: Body, etag: str, headers: dict[str, str], condition: Condition) -> Object:
         """Publish a received body. Errors: AwsError of the condition; then the body is gone."""
         made = Object(key, body.file, body.size, etag, time.time(), headers)
-        self._publish(bucket, made, condition, lambda db: None)
+        self._publish(bucket, made, condition, _nothing_more)
         return made
 
     def _publish(self, bucket: str, made: Object, condition: Condition, also: Callable[[sqlite3.Connection], None]) -> None:
@@ -212,6 +214,10 @@ class ObjectStore:
         with self._ledger.write() as db:
             _forget_upload(db, upload_id)
         self.discard(*files)
+
+
+def _nothing_more(_: sqlite3.Connection) -> None:
+    """Nothing but the object changes."""
 
 
 def no_such_upload() -> AwsError:

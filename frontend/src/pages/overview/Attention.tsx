@@ -7,7 +7,6 @@ import { RouterLink } from "../../ui/RouterLink";
 import { When } from "../../ui/When";
 import { paths } from "../../app/paths";
 import { concerns } from "./attention";
-import "./attention.css";
 
 export function Attention({ data }: { data: OverviewQuery }) {
   const found = concerns(data);

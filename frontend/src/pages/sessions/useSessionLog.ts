@@ -2,7 +2,7 @@ import { useEffect, useState } from "react";
 import { SessionEventsDocument, type SessionEventsSubscription } from "../../api/generated";
 import { isPointless } from "../../api/live";
 import { follow, type LiveState } from "../../api/resume";
-import { useLiveConnection } from "../../app/session";
+import { useLiveConnection } from "../../app/connected";
 
 export type LogLine = SessionEventsSubscription["sessionEvents"];
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from alembic import context
 
-from server.adapters.db.tables import Base
+from server.adapters.db.tables import METADATA
 
 context.configure(
     connection=context.config.attributes["connection"],
-    target_metadata=Base.metadata,
+    target_metadata=METADATA,
     transaction_per_migration=False,
 )
 with context.begin_transaction():

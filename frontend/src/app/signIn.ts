@@ -1,11 +1,7 @@
-import { createContext, useContext, useEffect, useMemo, useState, useSyncExternalStore, type ReactNode } from "react";
-import { Provider } from "urql";
+import { useEffect, useState, useSyncExternalStore } from "react";
 import { Auth, SignedOut, type SignedInUser } from "../api/auth";
-import { createClient } from "../api/client";
-import { Live } from "../api/live";
 
-const auth = new Auth(window.sessionStorage);
-const LiveContext = createContext<Live | null>(null);
+export const auth = new Auth(window.sessionStorage);
 
 export type Phase = "resuming" | "away" | "signed-out" | "signed-in";
 
@@ -41,25 +37,4 @@ export function useSignIn(): { phase: Phase; user: SignedInUser | null; auth: Au
   }, []);
   const phase: Phase = user ? "signed-in" : resume === "trying" ? "resuming" : resume === "away" ? "away" : "signed-out";
   return { phase, user, auth };
-}
-
-/** The connections of one sign-in. */
-export function Connected({ children }: { children: ReactNode }) {
-  const client = useMemo(() => createClient(auth), []);
-  const [live, setLive] = useState<Live | null>(null);
-  useEffect(() => {
-    const opened = new Live(auth);
-    setLive(opened);
-    return () => opened.close();
-  }, []);
-  return (
-    <Provider value={client}>
-      <LiveContext.Provider value={live}>{children}</LiveContext.Provider>
-    </Provider>
-  );
-}
-
-/** The live connection; null for the moment before it exists. */
-export function useLiveConnection(): Live | null {
-  return useContext(LiveContext);
 }

@@ -1,0 +1,42 @@
+import { DeletePolicyDocument } from "../../api/generated";
+import { useCommand } from "../../api/useData";
+import { useNotifications } from "../../app/notifications";
+import { count } from "../../format/schedule";
+import { Confirm } from "../../ui/Confirm";
+
+interface DeletePolicyProps {
+  readonly policy: { readonly id: string; readonly name: string; readonly resourceCount: number };
+  readonly onClose: () => void;
+  readonly onDeleted: () => void;
+}
+
+export function DeletePolicy({ policy, onClose, onDeleted }: DeletePolicyProps) {
+  const remove = useCommand(DeletePolicyDocument);
+  const notifications = useNotifications();
+  return (
+    <Confirm
+      title={`Delete ${policy.name}?`}
+      action="Delete"
+      busy={remove.busy}
+      problem={remove.problem}
+      onClose={onClose}
+      onConfirm={() => {
+        void remove.run({ input: { id: policy.id } }).then(({ problem }) => {
+          if (problem) return;
+          notifications.success(`Policy ${policy.name} is deleted.`);
+          onDeleted();
+        });
+      }}
+    >
+      <ul>
+        <li>
+          {policy.resourceCount > 0
+            ? `${count(policy.resourceCount, "resource")} ${policy.resourceCount === 1 ? "is" : "are"} no longer protected by it.`
+            : "It covers no resource at the moment."}
+        </li>
+        <li>Restore points it has made stay, and can be restored. They no longer expire by themselves: delete them by hand.</li>
+        <li>Its sessions stay in the list.</li>
+      </ul>
+    </Confirm>
+  );
+}

@@ -1,0 +1,52 @@
+import { useState } from "react";
+import RadioGroup from "@cloudscape-design/components/radio-group";
+import { useNavigate } from "react-router";
+import { StartPolicyDocument, type PolicyRowFragment } from "../../api/generated";
+import { useCommand } from "../../api/useData";
+import { useNotifications } from "../../app/notifications";
+import { paths } from "../../app/paths";
+import { count } from "../../format/schedule";
+import { Confirm } from "../../ui/Confirm";
+
+/** Starts a policy now, then shows its session. */
+export function RunPolicy({ policy, onClose }: { policy: PolicyRowFragment; onClose: () => void }) {
+  const [backup, setBackup] = useState(policy.repository !== null);
+  const start = useCommand(StartPolicyDocument);
+  const notifications = useNotifications();
+  const navigate = useNavigate();
+
+  async function run(): Promise<void> {
+    const { data } = await start.run({ input: { id: policy.id, backup } });
+    if (!data) return;
+    const { session } = data.startPolicy;
+    onClose();
+    if (session) {
+      notifications.session(session);
+      void navigate(paths.session(session.id));
+    }
+  }
+
+  return (
+    <Confirm
+      title={`Run ${policy.name} now`}
+      action="Run"
+      busy={start.busy}
+      problem={start.problem}
+      onConfirm={() => void run()}
+      onClose={onClose}
+    >
+      <div>It covers {count(policy.resourceCount, "resource")} at the moment.</div>
+      {policy.repository && (
+        <RadioGroup
+          ariaLabel="What to make"
+          value={backup ? "backup" : "snapshot"}
+          onChange={({ detail }) => setBackup(detail.value === "backup")}
+          items={[
+            { value: "backup", label: "Snapshot and backup", description: `Into the repository ${policy.repository.name}` },
+            { value: "snapshot", label: "Snapshot only", description: "Seconds instead of minutes" },
+          ]}
+        />
+      )}
+    </Confirm>
+  );
+}
