@@ -207,7 +207,7 @@ class Repositories:
         with self._store.transaction() as tx:
             account = tx.accounts.get(repository.account_id)
         client = self._aws.s3_client(place(account, repository.region or "us-east-1"))
-        return S3Blobs(client, repository.location, repository.prefix, clock=self._clock)
+        return S3Blobs(client, repository.location, repository.prefix)
 
     def open(self, repository: Repository) -> OpenRepository:
         """Open, or still open. Another password or another place is another entry."""

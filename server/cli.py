@@ -10,7 +10,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, Final, Literal
 
 import typer
 from rich.console import Console
@@ -152,13 +152,13 @@ def trust_policy(
 def demo(
     once: Annotated[bool, typer.Option("--once", help="Run the whole story, compare every byte, and end.")] = False,
     data: Annotated[Path | None, typer.Option(help="Folder for the demo's data.", show_default="./.holdfast/demo")] = None,
-    disks: Annotated[Size, typer.Option(help="Sample disks: full (gigabytes) or small (megabytes).")] = "full",
+    disks: Annotated[
+        Literal["full", "small"], typer.Option(help="Sample disks: full (gigabytes) or small (megabytes).")
+    ] = "full",
 ) -> None:
     """Run the appliance against an AWS account emulated on this machine. Nothing leaves it."""
     from server.supervise import demonstration
 
-    if disks not in ("full", "small"):
-        raise InvalidInput(f"--disks must be full or small, not {disks}.")
     if once:
         sys.exit(0 if demonstration.once(data, disks, out) else 1)
     with _until_signal() as stopped:

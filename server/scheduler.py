@@ -9,10 +9,10 @@ from typing import Final
 from server import bootstrap
 from server.adapters.logging import configure
 from server.domain.errors import HoldfastError
+from server.jobs.stopping import on_signals
 from server.services import scheduling
 from server.services.context import Services
 from server.settings import Settings
-from server.worker import on_signals
 
 TICK_SECONDS: Final = 2.0
 PAUSE_MAX_SECONDS: Final = 15.0  # between looks while something we need is down

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import logging
-import signal
 import threading
-from collections.abc import Iterable
-from types import FrameType
 from typing import Final
 
 import dramatiq
@@ -16,6 +13,7 @@ from server.adapters import messaging
 from server.adapters.logging import configure
 from server.domain.errors import HoldfastError
 from server.jobs import actors
+from server.jobs.stopping import on_signals
 from server.settings import Settings
 
 POLL_MS: Final = 250  # an idle queue is looked at this often; also how precise delays are
@@ -36,9 +34,7 @@ def run(settings: Settings) -> None:
     worker = dramatiq.Worker(
         app.broker, worker_threads=settings.worker_threads + LIGHT_THREADS, worker_timeout=POLL_MS, queues={messaging.QUEUE}
     )
-    actors.declare(
-        app.broker, queue=messaging.QUEUE, actor=messaging.ACTOR, app=app.services, stop=stop, taken=app.jobs.taken
-    )
+    actors.declare(app.broker, queue=messaging.QUEUE, actor=messaging.ACTOR, app=app.services, stop=stop, taken=app.jobs.taken)
     worker.start()
     _log.info("Worker ready with %d threads.", settings.worker_threads)
     told.wait()
@@ -56,13 +52,3 @@ def _close(app: bootstrap.App) -> None:
         app.close()
     except HoldfastError as error:
         _log.warning("While stopping: %s", error.sentence())
-
-
-def on_signals(stop: threading.Event, signals: Iterable[signal.Signals] = (signal.SIGTERM, signal.SIGINT)) -> None:
-    """Set ``stop`` at the first of these signals."""
-
-    def handle(_number: int, _frame: FrameType | None) -> None:
-        stop.set()
-
-    for each in signals:
-        signal.signal(each, handle)

@@ -14,7 +14,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, cast
 
-import boto3
 import botocore.session
 from botocore.config import Config
 from botocore.credentials import (
@@ -208,9 +207,8 @@ class Boto3Aws:
             response_checksum_validation="when_required",
             s3={"addressing_style": "path"} if self._endpoint_url else None,
         )
-        maker: Any = boto3.Session(botocore_session=session)  # its overloads know no service named at run time
-        try:
-            return maker.client(service, region_name=region, endpoint_url=self._endpoint_url, config=config)
+        try:  # of botocore's session: a second boto3.Session around the same one would register its additions twice
+            return session.create_client(service, region_name=region, endpoint_url=self._endpoint_url, config=config)
         except (BotoCoreError, ValueError) as error:
             call = Call(operation=f"{service}:*", region=region, endpoint=self._endpoint_url)
             raise self._translated(call, error) from error

@@ -88,14 +88,21 @@ class Quotas:
     def __init__(self, clock: Clock, server: redis.Redis | None = None, *, rates: dict[str, Rate] | None = None) -> None:
         self._clock = clock
         self._rates = RATES if rates is None else rates
+        self._server = server
         self._reserve = server.register_script(RESERVE) if server is not None else None
         self._redis_down_until = float("-inf")
         self._lines: dict[str, _Line] = {}
         self._lock = threading.Lock()
 
     @classmethod
-    def from_url(cls, redis_url: str, clock: Clock) -> Quotas:
-        return cls(clock, redis.Redis.from_url(redis_url, socket_timeout=0.5, socket_connect_timeout=0.5))
+    def from_url(cls, redis_url: str, clock: Clock, *, rates: dict[str, Rate] | None = None) -> Quotas:
+        """With a connection of its own that gives up early: a slow Redis must not slow down the data."""
+        return cls(clock, redis.Redis.from_url(redis_url, socket_timeout=0.5, socket_connect_timeout=0.5), rates=rates)
+
+    def close(self) -> None:
+        """Give the connections to Redis back."""
+        if self._server is not None:
+            self._server.close()
 
     def take(self, place: Place, operation: str) -> None:
         rate = self._rate(operation)

@@ -10,13 +10,16 @@ import asyncio
 import hashlib
 import logging
 import secrets
+import socket
+import sys
+import threading
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import uvicorn
 
-from server.demo import control_plane, ebs
+from server.demo import control_plane, ebs, sample
 from server.demo.blockstore import BlockStore
 from server.demo.control import PREFIX, Control
 from server.demo.control_plane import ControlPlane
@@ -29,6 +32,7 @@ from server.demo.ledger import Ledger
 from server.demo.s3 import api as s3_api
 from server.demo.s3.api import S3
 from server.demo.s3.store import ObjectStore
+from server.demo.sample.images import Size
 from server.demo.sts import find_key
 from server.demo.tokens import Tokens
 from server.demo.wire import BodyTooLarge, ClientGone, Receive, Reply, Request, Scope, Send, drop_connection
@@ -163,34 +167,49 @@ def build(data: Path, pace: Pace | None = None) -> Cloud:
     return Cloud(gate, faults, Control(blocks, faults), plane, direct, objects)
 
 
-def run(data: Path, port: int, *, host: str = "127.0.0.1", pace: Pace | None = None) -> None:
-    """Serve until told to stop."""
+def run(data: Path, port: int, *, host: str = "127.0.0.1", pace: Pace | None = None, seed: Size | None = None) -> None:
+    """Serve until told to stop; port 0 takes a free one. The address is printed once connections are accepted."""
+    warnings.filterwarnings("ignore", module=r"moto\..*")  # moto warns about error codes its models lack
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener.bind((host, port))
     config = uvicorn.Config(
-        build(data, pace),
-        host=host,
-        port=port,
-        log_level="warning",
-        access_log=False,
-        loop="uvloop",
-        http="httptools",
-        timeout_keep_alive=75,
+        build(data, pace), log_level="warning", access_log=False, loop="uvloop", http="httptools", timeout_keep_alive=75
     )
-    uvicorn.Server(config).run()
+    listener.listen(config.backlog)
+    address = f"http://{host}:{listener.getsockname()[1]}"
+    sys.stdout.write(f"{address}\n")
+    sys.stdout.flush()
+    if seed is not None:
+        threading.Thread(target=_seed, args=(address, data, seed), daemon=True).start()
+    uvicorn.Server(config).run(sockets=[listener])
+
+
+def _seed(address: str, data: Path, size: Size) -> None:
+    try:
+        sample.seed(address, data, size, lambda text: log.warning("sample: %s", text))
+    except Exception:
+        log.exception("the sample could not be made")
 
 
 def _arguments(words: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m server.demo.cloud", description=__doc__)
     parser.add_argument("--data", type=Path, required=True, help="folder of the account's state")
-    parser.add_argument("--port", type=int, required=True)
+    parser.add_argument("--port", type=int, required=True, help="0: any free port, printed")
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--pace", type=float, default=1.0, help="how slow transitions are; 0: at once, 1: about a second")
+    parser.add_argument("--seed", choices=("none", "small", "sample", "full"), default="none", help="sample resources to make")
     return parser.parse_args(words)
 
 
+_SEEDS: dict[str, Size | None] = {"none": None, "small": "small", "sample": "full", "full": "full"}
+
+
 def main(words: list[str] | None = None) -> None:
-    arguments: Any = _arguments(words)
+    arguments = _arguments(words)
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s %(message)s")
-    run(arguments.data, arguments.port, host=arguments.host, pace=Pace.scaled(arguments.pace))
+    pace = Pace.scaled(arguments.pace)
+    run(arguments.data, arguments.port, host=arguments.host, pace=pace, seed=_SEEDS[arguments.seed])
 
 
 if __name__ == "__main__":

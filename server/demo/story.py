@@ -97,7 +97,7 @@ class Story:
     def _prepare(self) -> setting.Prepared:
         began = time.monotonic()
         with self._progress() as progress:
-            bar = progress.add_task("Rescan, repository, policy", total=None)
+            bar = progress.add_task("Rescan, repository, policy", total=None, said="")
             prepared = setting.prepare(
                 self.visitor, snapshots_kept=SNAPSHOTS_KEPT, look=lambda session: _show(progress, bar, session)
             )
@@ -119,7 +119,7 @@ class Story:
         began = time.monotonic()
         volume = disk["diskId"]
         answer = self._cloud("POST", f"volumes/{volume}/churn?percent={CHURN_PERCENT}&seed=7")
-        blocks = len(answer["changed"])
+        blocks = len(answer["blocks"])
         self.changed = {**self.originals, volume: self._hashes(volume)}
         differing = _differences(self.originals[volume], self.changed[volume])
         self._add(
@@ -192,7 +192,7 @@ class Story:
         """Start a session and wait for it. HoldfastError with its log unless it ends well."""
         began = time.monotonic()
         with self._progress() as progress:
-            bar = progress.add_task(title, total=None)
+            bar = progress.add_task(title, total=None, said="")
             answer = self.visitor.ask(mutation, input=values)
             (payload,) = answer.values()
             session = self.visitor.finished(

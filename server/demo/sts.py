@@ -48,9 +48,7 @@ class DemoStsResponse(TokenResponse):
                 f"Value '{session_name}' at 'roleSessionName' failed to satisfy constraint: [\\w+=,.@-]{{2,64}}",
             )
         if not SESSION_SECONDS_MIN <= seconds <= SESSION_SECONDS_MAX:
-            raise AwsError(
-                "ValidationError", f"Value '{seconds}' at 'durationSeconds' must be between 900 and 43200 seconds"
-            )
+            raise AwsError("ValidationError", f"Value '{seconds}' at 'durationSeconds' must be between 900 and 43200 seconds")
         account, name = match.groups()
         role = next((r for r in iam_backends[account][PARTITION].roles.values() if r.name == name and r.arn == arn), None)
         caller = self.headers["x-demo-caller-arn"]
@@ -59,9 +57,7 @@ class DemoStsResponse(TokenResponse):
                 "AccessDenied", f"User: {caller} is not authorized to perform: sts:AssumeRole on resource: {arn}", 403
             )
         if seconds > int(role.max_session_duration or 3600):
-            raise AwsError(
-                "ValidationError", "The requested DurationSeconds exceeds the MaxSessionDuration set for this role."
-            )
+            raise AwsError("ValidationError", "The requested DurationSeconds exceeds the MaxSessionDuration set for this role.")
         _forget_expired(account)
         return super().assume_role()
 

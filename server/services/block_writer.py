@@ -28,9 +28,7 @@ class _Position:
     written: int = 0
 
 
-def write_disk(
-    run: Run, where: Place, repository: Repository, manifest: Manifest, disk: DiskSnapshot, snapshot_id: str
-) -> int:
+def write_disk(run: Run, where: Place, repository: Repository, manifest: Manifest, disk: DiskSnapshot, snapshot_id: str) -> int:
     """Write every non-zero block of ``disk``; the number of distinct blocks the snapshot then holds.
 
     Resumes from the task's ``checkpoint`` (``{"disk", "next", "written"}``). Errors: Damaged, Cancelled, those of AWS.

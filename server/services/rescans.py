@@ -125,7 +125,7 @@ def _step(run: Run) -> Next | Done:
             missing -= {resource.id for resource in fresh}
         _mark_gone(run, [known[id] for id in sorted(missing)])
         counts.gone += len(missing)
-    return _told(run, region, counts)
+    return _told(region, counts)
 
 
 def _known(tx: Tx, account_id: UUID, kind: str, region: str) -> Iterator[Resource]:
@@ -179,9 +179,10 @@ def _mark_gone(run: Run, gone: Sequence[Resource]) -> None:
             tx.resources.put([replace(resource, present=False) for resource in batch])
 
 
-def _told(run: Run, region: str, counts: _Counts) -> Done:
+def _told(region: str, counts: _Counts) -> Done:
     parts = [f"{count(counts.seen, 'resource')} ({size(counts.bytes)})"]
-    parts += [f"{number} {what}" for number, what in ((counts.new, "new"), (counts.back, "back"), (counts.gone, "gone")) if number]
+    changes = ((counts.new, "new"), (counts.back, "back"), (counts.gone, "gone"))
+    parts += [f"{number} {what}" for number, what in changes if number]
     text = f"{region}: {', '.join(parts)}."
     result = {"resources": counts.seen, "new": counts.new + counts.back, "gone": counts.gone}
     return Done(message=text, document={"result": result}, lines=(Line(text, Level.SUCCESS, result),))

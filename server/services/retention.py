@@ -14,7 +14,7 @@ from uuid import UUID
 from server.domain.policy import Retention
 from server.domain.restore import Leg, PointState, RestorePoint
 from server.domain.retention import Decision, decide
-from server.domain.session import Level, State
+from server.domain.session import Level
 from server.ports import Order, Select, Tx, Where
 from server.services import points
 from server.services.steps import Done, Handler, Line, Next, Run
@@ -53,7 +53,7 @@ def _step(run: Run) -> Next | Done:
     text = f"Retention: {count(checked, 'restore point')} checked, {tally.sentence()}"
     line = Line(text, Level.WARNING if tally.failed else Level.SUCCESS)
     result = {"checked": checked, "deleted": tally.deleted, "failed": tally.failed}
-    return Done(state=State.WARNING if tally.failed else State.SUCCESS, message=text, document={"result": result}, lines=(line,))
+    return Done(state=tally.state(), message=text, document={"result": result}, lines=(line,))
 
 
 def _decided(run: Run, policy_id: UUID, resource_id: UUID) -> Iterator[Decision]:

@@ -23,6 +23,7 @@ DEMO_CREDENTIALS: Final = {
     "AWS_EC2_METADATA_DISABLED": "true",
 }
 _CLOUD_READY_SECONDS: Final = 60.0
+_PROCESSES: Final = ("scheduler", "worker", "serve")
 _WORKER_PATIENCE: Final = 40.0  # a worker stores its place at the next block or poll, then stops
 
 Migrate = Callable[[str], None]
@@ -68,6 +69,10 @@ class Appliance:
         self._supervisor.watch(until)
 
     def stop(self) -> None:
+        """Our processes all at once, then what they depend on, one by one."""
+        for name in _PROCESSES:
+            if name in self.programs:
+                self.programs[name].ask_to_stop()
         self._supervisor.stop()
         self._lock.release()
 

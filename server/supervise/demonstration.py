@@ -94,7 +94,7 @@ def _appliance(settings: Settings, disks: Size, console: Console) -> Iterator[tu
                 appliance.stop()
 
 
-def _start(appliance: Appliance, report: Callable[[str], None], disks: str) -> None:
+def _start(appliance: Appliance, report: Callable[[str], None], disks: Size) -> None:
     started = appliance.start(report)
     try:
         sample.seed(

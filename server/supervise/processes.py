@@ -63,6 +63,11 @@ class Program:
     def alive(self) -> bool:
         return self.process is not None and self.process.poll() is None
 
+    def ask_to_stop(self) -> None:
+        """Send the signal and return at once; ``stop`` waits."""
+        if self.process is not None and self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+
     def stop(self) -> None:
         if self.process is not None and not child.stop(self.process, signal.SIGTERM, patience=self.patience):
             self.sink(self.name, f"did not stop within {self.patience:.0f} seconds and was killed")

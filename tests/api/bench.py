@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
-from starlette.testclient import TestClient
+import httpx
+import uvicorn
+from starlette.applications import Starlette
 
 from server.adapters.aws_scripted import ScriptedAws
 from server.adapters.blobs.local import LocalBlobs
@@ -50,7 +55,7 @@ class Bench:
     passwords: Argon2Passwords
     local_root: Path
     buckets: dict[str, Blobs | HoldfastError]
-    client: TestClient
+    client: httpx.Client
     home: Account
     statements: list[str]
     signed: dict[Role, dict[str, str]] = field(default_factory=dict)
@@ -171,11 +176,38 @@ def home_account(clock: FakeClock) -> Account:
     )
 
 
-def make_client(services: Services, passwords: Argon2Passwords, folder: Path, **changes: Any) -> TestClient:
-    setup = Setup(
-        version="1.2.3", public_url="http://testserver", local_root=folder / "repositories", frontend=folder / "frontend"
+def make_app(services: Services, passwords: Argon2Passwords, folder: Path, url: str, **changes: Any) -> Starlette:
+    setup = Setup(version="1.2.3", public_url=url, local_root=folder / "repositories", frontend=folder / "frontend")
+    return create_app(services, passwords, replace(setup, **changes))
+
+
+@contextmanager
+def serving(make: Callable[[str], Starlette]) -> Iterator[str]:
+    """The application on a free port, in a thread, as uvicorn serves it in production; its address."""
+    listening = socket.create_server(("127.0.0.1", 0))
+    url = f"http://127.0.0.1:{listening.getsockname()[1]}"
+    config = uvicorn.Config(
+        make(url), log_config=None, access_log=False, ws="websockets-sansio", timeout_graceful_shutdown=2, server_header=False
     )
-    return TestClient(create_app(services, passwords, replace(setup, **changes)), raise_server_exceptions=False)
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
+    thread.start()
+    try:
+        yield url  # requests wait in the socket's queue until the server is up
+    finally:
+        server.should_exit = True
+        thread.join()
 
 
-__all__ = ["OTHER_NUMBER", "PASSWORD", "ROLE_ARN", "SYSTEM", "Bench", "home_account", "make_client", "make_services", "scripted_aws"]
+__all__ = [
+    "OTHER_NUMBER",
+    "PASSWORD",
+    "ROLE_ARN",
+    "SYSTEM",
+    "Bench",
+    "home_account",
+    "make_app",
+    "make_services",
+    "scripted_aws",
+    "serving",
+]

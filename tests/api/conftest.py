@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from sqlalchemy import event
 
@@ -15,7 +16,7 @@ from server.adapters.messaging import MemoryJobs, MemoryWakeups
 from server.adapters.passwords import Argon2Passwords
 from server.domain.errors import HoldfastError
 from server.ports import Blobs
-from tests.api.bench import Bench, home_account, make_client, make_services, scripted_aws
+from tests.api.bench import Bench, home_account, make_app, make_services, scripted_aws, serving
 from tests.contracts.entities import KEY, NOW
 
 
@@ -37,7 +38,10 @@ def bench(database_url: str, tmp_path: Path) -> Iterator[Bench]:
         statements.append(statement)
 
     event.listen(store._engine, "before_cursor_execute", note)
-    with make_client(services, passwords, tmp_path) as client:
+    with (
+        serving(lambda url: make_app(services, passwords, tmp_path, url)) as url,
+        httpx.Client(base_url=url, timeout=30) as client,
+    ):
         yield Bench(
             services=services,
             store=store,

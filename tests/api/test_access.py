@@ -139,7 +139,9 @@ def test_signing_out_ends_this_sign_in_and_no_other(bench: Bench) -> None:
     bench.header()
     one, two = sign_in(bench), sign_in(bench)
     gone = {"authorization": f"Bearer {one['accessToken']}"}
-    assert bench.client.post("/graphql", json={"query": "mutation { signOut }"}, headers=gone).json() == {"data": {"signOut": True}}
+    assert bench.client.post("/graphql", json={"query": "mutation { signOut }"}, headers=gone).json() == {
+        "data": {"signOut": True}
+    }
     assert me(bench, one["accessToken"])["errors"][0]["extensions"]["code"] == "UNAUTHENTICATED"
     assert bench.error(REFRESH, {"t": one["refreshToken"]}, role=None)["extensions"]["code"] == "UNAUTHENTICATED"
     assert me(bench, two["accessToken"])["data"]["me"]

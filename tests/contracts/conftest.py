@@ -14,7 +14,8 @@ from server.supervise.postgres import Postgres
 from tests.conftest import database_address
 from tests.contracts.entities import KEY, NOW, Courier
 
-EMPTY = f"TRUNCATE {', '.join(METADATA.tables)} RESTART IDENTITY CASCADE"
+# Without triggers and references in the way; for a few rows much faster than TRUNCATE, which makes new files.
+EMPTY = f"SET session_replication_role = replica; {'; '.join(f'DELETE FROM {table}' for table in METADATA.tables)}"
 
 
 @pytest.fixture(scope="module")

@@ -43,7 +43,6 @@ def holdfast(*arguments: str, **environ: str) -> subprocess.CompletedProcess[str
         (["worker"], {"REDIS_ULR": "redis://x"}, "did you mean HOLDFAST_REDIS_URL?"),
         (["migrate"], {}, "HOLDFAST_DATABASE_URL is not set"),
         (["migrate"], {"DATABASE_URL": "postgresql://u:hunter22@127.0.0.1:1/d"}, "database"),
-        (["demo", "--disks", "huge"], {}, "--disks must be full or small"),
         (["up"], {"DATA_DIR": "/proc/holdfast"}, "Cannot use the folder /proc/holdfast"),
         (["permissions", "lambda"], {}, "There is no workload 'lambda'"),
     ],

@@ -179,9 +179,9 @@ def test_an_instance_deleted_before_the_snapshot_is_named(site: Site, ec2: Ec2, 
     memo = driver.step({}).memo
     site.call("terminate_instances", InstanceIds=[protected.resource.aws_id])
     site.until(lambda: site.state(protected.resource.aws_id) == "terminated")
-    with pytest.raises(AwsNotFound, match="doomed .* no longer exists"):
+    with pytest.raises(AwsNotFound, match=r"doomed .* no longer exists"):
         ec2.snapshot(job, {})
-    with pytest.raises(AwsNotFound, match="doomed .* no longer exists"):
+    with pytest.raises(AwsNotFound, match=r"doomed .* no longer exists"):
         driver.finish(memo)
 
 

@@ -159,6 +159,7 @@ class DemoEc2Response(EC2Response):
                 if reservation.id == once.result:
                     return ActionResult(reservation)
         self._check_new_instance()
+        self.params["MinCount"] = self._get_param("MaxCount", 1)  # AWS starts as many as it can; moto, as few
         answer = super().run_instances()
         if once:
             once.keep(answer.result.id)  # type: ignore[attr-defined]  # the result is a Reservation

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, ClassVar
 
-from moto.ec2.exceptions import EC2ClientError, InvalidAMIIdError, InvalidVolumeIdError
+from moto.ec2.exceptions import EC2ClientError, InvalidAMIIdError, InvalidInstanceTypeError, InvalidVolumeIdError
 from moto.ec2.models import EC2Backend, ec2_backends
 from moto.ec2.models import elastic_block_store as moto_ebs
 from moto.ec2.models import instances as moto_instances
@@ -91,9 +91,10 @@ class DemoEc2Backend(EC2Backend):
         if attachment is None or (instance_id and attachment.instance.id != instance_id):
             raise EC2ClientError("IncorrectState", f"Volume '{volume_id}' is in the 'available' state.")
         instance = attachment.instance
-        if attachment.device == instance.root_device_name and instance.state == "running":
+        if attachment.device == instance.root_device_name and instance.state != "stopped":
             raise EC2ClientError(
-                "OperationNotPermitted", f"Unable to detach root volume '{volume_id}' from instance '{instance.id}'"
+                "OperationNotPermitted",
+                f"Unable to detach root volume '{volume_id}' from instance '{instance.id}', which is {instance.state}",
             )
         gone = super().detach_volume(volume_id, instance.id, device_path or attachment.device)
         volume.leaving = gone  # type: ignore[attr-defined]  # every volume here is a TimedVolume
@@ -178,7 +179,10 @@ class DemoEc2Backend(EC2Backend):
         if not security_group_names and not options.get("security_group_ids") and not options.get("nics"):
             options["security_group_ids"] = self._default_group(options.get("subnet_id"))
         options["block_device_mappings"] = merged_mappings(image, options.get("block_device_mappings") or [])
-        reservation = super().run_instances(image_id, count, user_data, security_group_names, **options)
+        try:
+            reservation = super().run_instances(image_id, count, user_data, security_group_names, **options)
+        except InvalidInstanceTypeError:
+            raise EC2ClientError("InvalidParameterValue", f"Invalid value '{options['instance_type']}' for InstanceType.")
         for instance in reservation.instances:
             self._apply_performance(instance, options["block_device_mappings"])
         return reservation

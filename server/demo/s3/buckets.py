@@ -74,7 +74,7 @@ def absent(code: str, message: str) -> Handler:
 versioning = fixed("VersioningConfiguration", [])
 encryption = fixed(
     "ServerSideEncryptionConfiguration",
-    [("Rule", [("ApplyServerSideEncryptionByDefault", [("SSEAlgorithm", "AES256")]), ("BucketKeyEnabled", "false")])],
+    [("Rule", [("ApplyServerSideEncryptionByDefault", [("SSEAlgorithm", "aws:kms")]), ("BucketKeyEnabled", "false")])],
 )
 public_access_block = fixed(
     "PublicAccessBlockConfiguration",

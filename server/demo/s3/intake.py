@@ -24,11 +24,15 @@ UNKNOWN_CHECKSUMS = ("crc32c", "crc64nvme")
 
 @dataclass(slots=True)
 class Body:
-    """A received body. ``checksums``: base64, by algorithm; ``sha256`` is of the bytes as sent (before decoding)."""
+    """A received body. ``checksums``: base64, by algorithm; ``sha256``: hex, when the client declared one.
+
+    ``etag``: the MD5 where S3 says so (SSE-S3), else opaque, as S3's are for objects encrypted with a KMS key. That is the
+    default here, since MD5 alone would cost more than all the rest of a transfer.
+    """
 
     file: str
     size: int
-    md5: bytes
+    etag: str
     sha256: str
     checksums: dict[str, str] = field(default_factory=dict)
     trailers: dict[str, str] = field(default_factory=dict)
@@ -37,14 +41,11 @@ class Body:
 class _Sink:
     """Writes and hashes batches; runs in threads, one batch at a time."""
 
-    def __init__(self, path: Path, algorithms: set[str], *, hash_payload: bool) -> None:
+    def __init__(self, path: Path, algorithms: set[str]) -> None:
         self._descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        self.md5: Any = hashlib.md5(usedforsecurity=False)
-        self.hashes: dict[str, Any] = {
-            name: hashlib.new(name, usedforsecurity=False) for name in algorithms if name in ("sha1", "sha256")
+        self._hashes: dict[str, Any] = {
+            name: hashlib.new(name, usedforsecurity=False) for name in algorithms if name in ("md5", "sha1", "sha256")
         }
-        if hash_payload and "sha256" not in self.hashes:
-            self.hashes["sha256"] = hashlib.sha256()
         self.crc32: int | None = 0 if "crc32" in algorithms else None
         self.size = 0
 
@@ -52,8 +53,7 @@ class _Sink:
         view = memoryview(batch)
         while view:
             view = view[os.write(self._descriptor, view) :]
-        self.md5.update(batch)
-        for digest in self.hashes.values():
+        for digest in self._hashes.values():
             digest.update(batch)
         if self.crc32 is not None:
             self.crc32 = zlib.crc32(batch, self.crc32)
@@ -63,7 +63,7 @@ class _Sink:
         os.close(self._descriptor)
 
     def checksums(self) -> dict[str, str]:
-        found = {name: base64.b64encode(digest.digest()).decode() for name, digest in self.hashes.items()}
+        found = {name: base64.b64encode(digest.digest()).decode() for name, digest in self._hashes.items()}
         if self.crc32 is not None:
             found["crc32"] = base64.b64encode(self.crc32.to_bytes(4, "big")).decode()
         return found
@@ -88,7 +88,11 @@ async def receive(request: Request, folder: Path) -> Body:
     path = folder / name[:2] / name
     path.parent.mkdir(exist_ok=True)
     chunked = request.headers.get("x-amz-content-sha256", "").startswith("STREAMING-")
-    sink = _Sink(path, algorithms, hash_payload=len(request.headers.get("x-amz-content-sha256", "")) == 64)
+    if len(request.headers.get("x-amz-content-sha256", "")) == 64:
+        algorithms.add("sha256")
+    if "content-md5" in request.headers or request.headers.get("x-amz-server-side-encryption") == "AES256":
+        algorithms.add("md5")
+    sink = _Sink(path, algorithms)
     trailers: dict[str, str] = {}
     try:
         try:
@@ -96,8 +100,9 @@ async def receive(request: Request, folder: Path) -> Body:
         finally:
             sink.close()
         checksums = sink.checksums()
+        md5 = base64.b64decode(checksums.pop("md5", "")).hex()
         payload = base64.b64decode(checksums.get("sha256", "")).hex()
-        body = Body(name, sink.size, sink.md5.digest(), payload, checksums, trailers)
+        body = Body(name, sink.size, md5 or name, payload, checksums, trailers)
         _check(request, body)
     except BaseException:
         path.unlink(missing_ok=True)
@@ -178,7 +183,7 @@ def _check(request: Request, body: Body) -> None:
     decoded = headers.get("x-amz-decoded-content-length")
     if decoded is not None and decoded != str(body.size):
         raise AwsError("IncompleteBody", "You did not provide the number of bytes specified by the Content-Length header.", 400)
-    if "content-md5" in headers and headers["content-md5"] != base64.b64encode(body.md5).decode():
+    if "content-md5" in headers and base64.b64decode(headers["content-md5"]).hex() != body.etag:
         raise AwsError("BadDigest", "The Content-MD5 you specified did not match what we received.", 400)
     for algorithm in VERIFIED_CHECKSUMS:
         name = f"x-amz-checksum-{algorithm}"

@@ -66,7 +66,7 @@ def _headers(item: Object, *, checksums: bool) -> list[tuple[str, str]]:
         if (checksums or not name.startswith("x-amz-checksum-")) and not (name == "x-amz-storage-class" and value == "STANDARD")
     }
     shown.setdefault("content-type", "binary/octet-stream")
-    shown.setdefault("x-amz-server-side-encryption", "AES256")
+    shown.setdefault("x-amz-server-side-encryption", "aws:kms")
     return [
         *shown.items(),
         etag_header(item),
@@ -175,8 +175,8 @@ async def copy_object(call: Call) -> Reply:
     target = call.store.path(name)
     target.parent.mkdir(exist_ok=True)
     await asyncio.to_thread(shutil.copyfile, call.store.path(item.file), target)
-    body = Body(name, item.size, b"", "")
-    made = await asyncio.to_thread(call.store.put, call.bucket, call.key, body, item.etag, kept, call.condition())
+    body = Body(name, item.size, name, "")
+    made = await asyncio.to_thread(call.store.put, call.bucket, call.key, body, f'"{name}"', kept, call.condition())
     return documents.document("CopyObjectResult", [("ETag", made.etag), ("LastModified", documents.moment(made.modified))])
 
 
@@ -198,12 +198,12 @@ async def put_object(call: Call) -> Reply:
     headers.update({f"x-amz-checksum-{name}": text for name, text in body.checksums.items() if name != "sha256"})
     if "x-amz-checksum-sha256" in call.request.headers:
         headers["x-amz-checksum-sha256"] = body.checksums["sha256"]
-    made = await asyncio.to_thread(call.store.put, call.bucket, call.key, body, f'"{body.md5.hex()}"', headers, condition)
+    made = await asyncio.to_thread(call.store.put, call.bucket, call.key, body, f'"{body.etag}"', headers, condition)
     return Reply(200, b"", [etag_header(made), ("x-amz-server-side-encryption", _encryption(headers))])
 
 
 def _encryption(headers: dict[str, str]) -> str:
-    return headers.get("x-amz-server-side-encryption", "AES256")
+    return headers.get("x-amz-server-side-encryption", "aws:kms")
 
 
 async def delete_object(call: Call) -> Reply:

@@ -120,8 +120,8 @@ def _attach(run: _Run) -> Step:
     instance_id = run.memo["instanceId"]
     missing = [v for v in run.memo["volumes"] if v["volumeId"] not in attached]
     for volume in missing:
-        run.call("attach_volume", VolumeId=volume["volumeId"], InstanceId=instance_id, Device=devices[volume["diskId"]])
-    if missing or any(a.get("Status") == "attaching" for a in attached.values()):
+        _attach_one(run, volume["volumeId"], devices[volume["diskId"]])
+    if missing or any(a["Status"] != "attached" for a in attached.values()):
         return run.wait("The restored disks are being attached.", 0.8)
     recorded = {disk.disk_id: disk.document for disk in run.job.disks}
     mappings = [
@@ -133,6 +133,25 @@ def _attach(run: _Run) -> Step:
     ]
     run.call("modify_instance_attribute", InstanceId=instance_id, BlockDeviceMappings=mappings)
     return run.next("start", "The restored disks are attached.", 0.9)
+
+
+def _attach_one(run: _Run, volume_id: str, device: str) -> None:
+    """Refused although it is attached to us: an earlier request went through, only its answer was lost."""
+    try:
+        run.call("attach_volume", VolumeId=volume_id, InstanceId=run.memo["instanceId"], Device=device)
+    except AwsRejected:
+        if volume_id not in _attached(run):
+            raise
+
+
+def _detach(run: _Run, volume_id: str, device: str) -> None:
+    """As above: refused because it is leaving or gone already."""
+    try:
+        run.call("detach_volume", VolumeId=volume_id, InstanceId=run.memo["instanceId"], Device=device)
+    except AwsRejected:
+        left = _attached(run).get(volume_id)
+        if left is not None and left["Status"] == "attached":
+            raise
 
 
 def _start(run: _Run) -> Step:

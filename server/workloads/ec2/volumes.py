@@ -157,11 +157,14 @@ def made(aws: Aws, job: RestoreJob) -> list[Json]:
 
 
 def delete(aws: Aws, job: RestoreJob, volume_id: str) -> None:
-    """One that is gone already is no error."""
+    """One that is gone already, or on its way out, is no error; the caller looks again."""
     try:
         aws.call(job.place, "ec2", "delete_volume", VolumeId=volume_id)
     except AwsNotFound:
         return
+    except AwsRejected as refusal:
+        if refusal.aws_code != "IncorrectState":
+            raise
 
 
 def client_token(job: RestoreJob, part: str) -> str:

@@ -4,6 +4,7 @@ effect exists exactly once or not at all, states only move forward, and the log 
 
 from __future__ import annotations
 
+import contextlib
 import random
 from collections import Counter
 from dataclasses import dataclass, field
@@ -91,8 +92,6 @@ class World:
         self.misfortune(run)
 
 
-
-
 def _begin(appliance: Appliance, number: int) -> UUID:
     drafts = [runs.TaskDraft(kind=TaskKind.PROTECT, name=f"task {n}") for n in range(number)]
     drafts.append(runs.TaskDraft(kind=TaskKind.RETENTION, name="after", waits=True))
@@ -141,10 +140,8 @@ def _event(appliance: Appliance, rng: random.Random, session_id: UUID) -> None:
     elif choice < 0.985:
         appliance.jobs.send(rng.choice(appliance.tasks(session_id)).id)  # out of the blue
     elif rng.random() < 0.15:
-        try:
+        with contextlib.suppress(Conflict):  # it has just ended
             tasks.request_cancel(appliance.app, SYSTEM, session_id)
-        except Conflict:
-            pass  # it has just ended
 
 
 def _rage(appliance: Appliance, world: World, rng: random.Random, session_id: UUID) -> int:
@@ -152,10 +149,8 @@ def _rage(appliance: Appliance, world: World, rng: random.Random, session_id: UU
     for number in range(ROUNDS_MAX):
         world.trouble = 0.08 if number < 300 else 0.0  # the storm passes, and what it left must end
         appliance.store.deadly = lambda: rng.random() < world.trouble / 4
-        try:
+        with contextlib.suppress(Killed, HoldfastError):  # the worker is gone; only what is in the database counts
             _event(appliance, rng, session_id)
-        except (Killed, HoldfastError):
-            pass  # the worker is gone; only what is in the database counts
         appliance.store.deadly = lambda: False
         if watch.look():
             return number

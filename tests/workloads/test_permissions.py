@@ -1,0 +1,125 @@
+"""IAM permissions: what EC2 declares is what it uses, and nothing beyond what a backup product is known to need.
+
+``reference_permissions.json`` holds the actions the reference product asks for, by capability.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from pathlib import Path
+from typing import Any, Final
+from uuid import uuid4
+
+import botocore.session
+import pytest
+
+from server.adapters.aws import Boto3Aws
+from server.adapters.clock import FakeClock
+from server.adapters.ebs import EbsBlocks
+from server.ports import BLOCK_SIZE
+from server.workloads import WORKLOADS
+from server.workloads.ec2 import PERMISSIONS, Ec2
+from tests.demo_account import HOME, Site
+from tests.workloads.conftest import Driver, Protected, instance_options, restore_job, volume_options
+
+REFERENCE = json.loads(Path(__file__).with_name("reference_permissions.json").read_text())
+# AWS checks these when it acts for us; there is no call of that name to be seen.
+IMPLIED: Final = {
+    "iam:PassRole",
+    "kms:CreateGrant",
+    "kms:Decrypt",
+    "kms:DescribeKey",
+    "kms:GenerateDataKeyWithoutPlaintext",
+    "kms:ReEncryptFrom",
+    "kms:ReEncryptTo",
+}
+# The reference product reads and writes blocks from helper instances with attached volumes; we use EBS direct instead.
+OURS: Final = {
+    "ebs:CompleteSnapshot",
+    "ebs:GetSnapshotBlock",
+    "ebs:PutSnapshotBlock",
+    "ebs:StartSnapshot",
+    "kms:Decrypt",
+}
+
+
+Memo = dict[str, Any]
+
+
+class Acting:
+    """EC2 and the block client over adapters of their own, whose recorded actions are those of one capability."""
+
+    def __init__(self, site: Site, clock: FakeClock) -> None:
+        self.clock = clock
+        self.aws = Boto3Aws(clock, endpoint_url=site.account.url)
+        self.ec2 = Ec2(self.aws, clock)
+        self.blocks = EbsBlocks(self.aws, clock)
+
+    def snapshot(self, web: Protected) -> Memo:
+        job = web.job()
+        return Driver(self.clock, lambda memo: self.ec2.snapshot(job, memo)).finish()
+
+    def close(self) -> None:
+        self.blocks.close()
+
+
+def discover(act: Acting, web: Protected, document: Memo) -> None:
+    list(act.ec2.discover(HOME))
+
+
+def snapshot(act: Acting, web: Protected, document: Memo) -> None:
+    act.ec2.delete_snapshot(HOME, act.snapshot(web))
+
+
+def backup(act: Acting, web: Protected, document: Memo) -> None:
+    snapshot_id = document["volumes"][0]["snapshotId"]
+    act.blocks.read(HOME, snapshot_id, next(act.blocks.allocated(HOME, snapshot_id)))
+    list(act.blocks.changed(HOME, snapshot_id, snapshot_id))
+
+
+def restore(act: Acting, web: Protected, document: Memo) -> None:
+    upload = act.blocks.start(HOME, size_gib=1, token=uuid4().hex, description="", tags={})
+    act.blocks.write(HOME, upload, 0, bytes([1]) * BLOCK_SIZE)
+    act.blocks.complete(HOME, upload, written=1)
+    act.ec2.delete_snapshot(HOME, {"volumes": [{"snapshotId": upload}]})
+    volumes, instance = restore_job(document, act.ec2), restore_job(document, act.ec2)
+    Driver(act.clock, lambda memo: act.ec2.restore_volumes(volumes, volume_options(), memo)).finish()
+    Driver(act.clock, lambda memo: act.ec2.restore_instance(instance, instance_options(), memo)).finish()
+    act.ec2.abandon(HOME, instance.token)
+
+
+CAPABILITIES: Final = {"discover": discover, "snapshot": snapshot, "backup": backup, "restore": restore}
+
+
+@pytest.mark.parametrize("capability", CAPABILITIES)
+def test_what_is_used_is_declared_and_what_is_declared_is_used(
+    site: Site, web: Protected, document: Memo, clock: FakeClock, capability: str
+) -> None:
+    site.call("create_tags", Resources=[web.volumes["/dev/sdf"]], Tags=[{"Key": "Cost", "Value": "1"}])
+    with contextlib.closing(Acting(site, clock)) as act:
+        CAPABILITIES[capability](act, web, document)
+    declared = set(PERMISSIONS[capability])
+    assert act.aws.actions - declared == set()
+    # Tags set at creation need ec2:CreateTags, although it is not called by name.
+    assert declared - act.aws.actions - IMPLIED - {"ec2:CreateTags"} == set()
+
+
+def test_every_capability_is_looked_at() -> None:
+    assert CAPABILITIES.keys() == PERMISSIONS.keys()
+
+
+def test_nothing_is_declared_that_the_reference_does_not_need_either() -> None:
+    reference = {action for actions in REFERENCE["ec2"].values() for action in actions}
+    declared = {action for actions in PERMISSIONS.values() for action in actions}
+    assert declared - reference == OURS
+
+
+def test_every_declared_action_of_a_service_is_an_operation_of_it() -> None:
+    session = botocore.session.Session()
+    for workload in WORKLOADS:
+        for actions in workload.permissions.values():
+            assert list(actions) == sorted(set(actions))
+            for action in set(actions) - IMPLIED:
+                service, _, name = action.partition(":")
+                assert name in session.get_service_model(service).operation_names
