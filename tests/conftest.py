@@ -13,6 +13,7 @@ import sys
 import tempfile
 import urllib.request
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,11 @@ from server.supervise.redis import Redis
 
 ADMIN_PASSWORD = "correct horse battery"
 _numbers = itertools.count(1)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--kills", type=int, default=6, help="kills -9 in tests/simulation; 50 is the full trial")
+    parser.addoption("--seed", type=int, default=7, help="of what tests/simulation chooses at random")
 
 
 @pytest.fixture(scope="session")
@@ -145,9 +151,9 @@ class DemoCloud:
         self.control("DELETE", "calls")
 
 
-@pytest.fixture(scope="session")
-def _demo_cloud(short_folder: Path) -> Iterator[DemoCloud]:
-    folder = short_folder / "aws"
+@contextmanager
+def start_cloud(folder: Path) -> Iterator[DemoCloud]:
+    """A demo account of its own in ``folder`` (made here), with the small sample."""
     folder.mkdir()
     port = free_port()
     cloud = DemoCloud(f"http://127.0.0.1:{port}", folder)
@@ -159,21 +165,34 @@ def _demo_cloud(short_folder: Path) -> Iterator[DemoCloud]:
         ready_url=f"{cloud.url}/_demo/healthz",
         ready_seconds=120,
     )
-    program.start()
-    sample.seed(cloud.url, folder, size="small")
-    yield cloud
-    program.stop()
+    try:
+        program.start()
+        sample.seed(cloud.url, folder, size="small")
+        yield cloud
+    finally:
+        program.stop()
+
+
+@pytest.fixture(scope="session")
+def _demo_cloud(short_folder: Path) -> Iterator[DemoCloud]:
+    with start_cloud(short_folder / "aws") as cloud:
+        yield cloud
 
 
 @pytest.fixture
 def demo_cloud(_demo_cloud: DemoCloud, monkeypatch: pytest.MonkeyPatch) -> DemoCloud:
     """The demo account with the small sample; no faults, calls counted from zero, its keys in the environment."""
+    use_demo_keys(monkeypatch)
+    _demo_cloud.reset()
+    return _demo_cloud
+
+
+def use_demo_keys(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In this process too, and no others."""
     for name in [name for name in os.environ if name.startswith("AWS_")]:
         monkeypatch.delenv(name)
     for name, value in DEMO_CREDENTIALS.items():
         monkeypatch.setenv(name, value)
-    _demo_cloud.reset()
-    return _demo_cloud
 
 
 @dataclass
@@ -189,20 +208,30 @@ class RunningAppliance:
     lines: list[str] = field(default_factory=list)
 
 
-@pytest.fixture(scope="session")
-def appliance(short_folder: Path, _demo_cloud: DemoCloud) -> Iterator[RunningAppliance]:
+@contextmanager
+def start_appliance(folder: Path, cloud: DemoCloud) -> Iterator[RunningAppliance]:
     """Web server, worker and scheduler as real processes, with a PostgreSQL and a Redis of their own."""
-    folder = short_folder / "appliance"
-    settings = demo_settings(folder, _demo_cloud.url)
     lines: list[str] = []
-    processes = Appliance(settings, sink=lambda name, line: lines.append(f"{name}: {line}"), migrate=migrate, demo=True)
+    processes = Appliance(
+        demo_settings(folder, cloud.url),
+        sink=lambda name, line: lines.append(f"{name}: {line}"),
+        migrate=migrate,
+        demo=True,
+    )
     try:
         started = processes.start()
+        yield RunningAppliance(url=started.public_url, settings=started, cloud=cloud, processes=processes, lines=lines)
     except BaseException:
         print("\n".join(lines[-50:]), file=sys.stderr)  # noqa: T201  pytest shows it with the failure
         raise
-    yield RunningAppliance(url=started.public_url, settings=started, cloud=_demo_cloud, processes=processes, lines=lines)
-    processes.stop()
+    finally:
+        processes.stop()
+
+
+@pytest.fixture(scope="session")
+def appliance(short_folder: Path, _demo_cloud: DemoCloud) -> Iterator[RunningAppliance]:
+    with start_appliance(short_folder / "appliance", _demo_cloud) as running:
+        yield running
 
 
 def demo_settings(folder: Path, cloud_url: str) -> Settings:

@@ -74,7 +74,7 @@ class Story:
         try:
             self._tell()
         except HoldfastError as error:
-            self.console.print(f"[bold red]Failed:[/] {error.sentence()}", highlight=False)
+            self.console.print(f"[bold red]Failed:[/] {error.sentence()}", highlight=False, soft_wrap=True)
             self.rows.append(Row(title="(stopped)", seconds=0, problems=(error.message,)))
         self.console.print(self._table())
         return all(not row.problems for row in self.rows)
@@ -203,7 +203,7 @@ class Story:
             title=title,
             seconds=time.monotonic() - began,
             data_bytes=int(session["bytesRead"]) or int(session["progressDone"]),
-            stored_bytes=int(session["bytesStored"]),
+            stored_bytes=int(session["bytesStored"]) if session["kind"] == "POLICY_RUN" else 0,  # others store nothing here
         )
         return session, row
 
@@ -257,9 +257,11 @@ class Story:
             problems=problems,
         )
         self.rows.append(whole)
-        self.console.print(f"{_verdict(whole)}  {whole.title}: {checked or 'done'}, {whole.seconds:.1f} s", highlight=False)
+        self.console.print(
+            f"{_verdict(whole)}  {whole.title}: {checked or 'done'}, {whole.seconds:.1f} s", highlight=False, soft_wrap=True
+        )
         for problem in problems:
-            self.console.print(f"      [red]{problem}[/]", highlight=False)
+            self.console.print(f"      [red]{problem}[/]", highlight=False, soft_wrap=True)
 
     def _progress(self) -> Progress:
         return Progress(
@@ -274,19 +276,19 @@ class Story:
         )
 
     def _table(self) -> Table:
-        table = Table(title="Holdfast: the whole story")
-        for heading in ("Step", "", "Data", "Time", "MiB/s", "Stored", "Worker peak", "Checked"):
-            table.add_column(heading, justify="left" if heading in ("Step", "", "Checked") else "right")
+        table = Table(title="The whole story")
+        table.add_column("Step", no_wrap=True)
+        for heading in ("Result", "Data", "Time", "MiB/s", "Stored", "Worker peak"):
+            table.add_column(heading, justify="right", no_wrap=True)
         for row in self.rows:
             table.add_row(
                 row.title,
                 _verdict(row),
-                f"{row.data_bytes / MIB:,.0f} MiB" if row.data_bytes else "",
+                _mib(row.data_bytes),
                 f"{row.seconds:.1f} s",
-                f"{row.data_bytes / MIB / row.seconds:,.0f}" if row.data_bytes and row.seconds else "",
-                f"{row.stored_bytes / MIB:,.1f} MiB" if row.stored_bytes else "",
-                f"{row.worker_peak_bytes / MIB:,.0f} MiB" if row.worker_peak_bytes else "",
-                "; ".join(row.problems) or row.checked,
+                f"{row.data_bytes / MIB / row.seconds:,.0f}" if row.data_bytes > 10 * MIB else "",
+                _mib(row.stored_bytes),
+                _mib(row.worker_peak_bytes),
             )
         return table
 
@@ -316,6 +318,11 @@ def _differences(one: Hashes, other: Hashes) -> int:
 
 def _unequal(what: str, found: int, expected: int) -> tuple[str, ...]:
     return () if found == expected else (f"{what}: {found}, expected {expected}",)
+
+
+def _mib(amount: int) -> str:
+    """In MiB, with a decimal while that tells something; nothing for zero."""
+    return f"{amount / MIB:,.{1 if amount < 10 * MIB else 0}f} MiB" if amount else ""
 
 
 def _verdict(row: Row) -> str:

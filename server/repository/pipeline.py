@@ -82,9 +82,12 @@ class RecentIds:
             if len(self._entries) > self._limit:
                 del self._entries[next(iter(self._entries))]
 
-    def clear(self) -> None:
+    def copy(self) -> RecentIds:
+        """For the next disk: what it adds counts only once it is durable, that is when the disk succeeds."""
+        twin = RecentIds(self._limit)
         with self._lock:
-            self._entries.clear()
+            twin._entries = dict(self._entries)
+        return twin
 
 
 @dataclass(slots=True)
@@ -183,11 +186,11 @@ class DiskPipeline:
                 self._resume(checkpoint)
             record = self._drive(self._batches(blocks), read, pending)
         except BaseException:
-            self._recent.clear()  # may name packs that never became durable
             self._stop.set()
+            running = [future for _, future in pending if not future.cancel()]
             self._workers.shutdown(wait=False, cancel_futures=True)
             self._uploaders.shutdown(wait=False, cancel_futures=True)
-            wait([future for _, future in pending], timeout=GRACE)
+            wait(running, timeout=GRACE)
             raise
         self._workers.shutdown()
         self._uploaders.shutdown()

@@ -98,6 +98,7 @@ class BackupRun:
         tree = TreeReader(
             Fetcher(self._vault), known.root if known else None, known.level if known else top_level(disk.size_bytes)
         )
+        recent = self._recent.copy()
         pipeline = DiskPipeline(
             self._vault,
             disk,
@@ -107,10 +108,12 @@ class BackupRun:
             context={"point": str(self.point_id), "parent": str(self.parent.id) if self.parent else None},
             control=control,
             tuning=self._tuning,
-            recent=self._recent,
+            recent=recent,
             beat=pin.renew,
         )
-        return DiskResult(pin.record.run, pipeline.run(blocks, read, checkpoint))
+        record = pipeline.run(blocks, read, checkpoint)
+        self._recent = recent
+        return DiskResult(pin.record.run, record)
 
     def commit(
         self, *, at: datetime, resource: Mapping[str, Any], document: Mapping[str, Any], disks: Sequence[DiskResult]

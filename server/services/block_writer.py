@@ -49,6 +49,7 @@ def write_disk(run: Run, where: Place, repository: Repository, manifest: Manifes
         while pending:
             run.check()
             _settle(pending, position)
+            report.told(position)
         report.told(position, last=True)
     finally:
         pool.shutdown(wait=True, cancel_futures=True)

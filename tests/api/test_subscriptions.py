@@ -32,7 +32,7 @@ ACTIVITY = "subscription($after: String) { activity(after: $after) { cursor kind
 def socket(bench: Bench, *, init: bool = True, **more: Any) -> Iterator[ClientConnection]:
     url = str(bench.client.base_url).replace("http", "ws") + "/graphql"
     subprotocols: Any = ["graphql-transport-ws"]
-    with connect(url, subprotocols=subprotocols, **more) as connection:
+    with connect(url, subprotocols=subprotocols, max_queue=None, **more) as connection:
         if init:
             send(connection, type="connection_init", payload=bench.header(Role.VIEWER))
             assert receive(connection) == {"type": "connection_ack"}
@@ -149,10 +149,13 @@ def test_activity_resumes_after_a_cursor_and_starts_with_news_without_one(bench:
         line: dict[str, Any] = receive(connection)["payload"]["data"]["activity"]
         return line
 
+    note("before")
+    with bench.store.transaction() as tx:
+        begin = tx.activity.newest()
     note("old")
     note("older news")
     with socket(bench) as connection:
-        subscribe(connection, ACTIVITY, {"after": "0"})
+        subscribe(connection, ACTIVITY, {"after": begin})
         first = next_line(connection)
         assert first["message"] == "old"
         assert first["subjectId"] == global_id("Policy", bench.home.id)

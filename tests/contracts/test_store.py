@@ -185,7 +185,8 @@ def test_a_locked_row_waits_for_the_other_transaction(store: Database) -> None:
         thread = threading.Thread(target=second)
         thread.start()
         assert started.wait(30)
-        tx.tasks.add(entities.task(made))  # referring to a locked row is not held up
+        with store.transaction() as third:
+            third.tasks.add(entities.task(made))  # referring to a locked row is not held up
         tx.sessions.save(replace(made, reason="first"))
         assert seen == []
     thread.join(30)

@@ -67,7 +67,7 @@ def test_snapshots_of_different_volumes_cannot_be_compared(cloud: Cloud) -> None
 
 def test_long_lists_come_in_pages(fresh_cloud: Cloud) -> None:
     ebs, volume_id = fresh_cloud.client("ebs"), fresh_cloud.volume()
-    for index in range(0, 250):
+    for index in range(250):
         fresh_cloud.control("POST", f"volumes/{volume_id}/blocks/{index * 2}", block("n"))
     snapshot_id = fresh_cloud.snapshot(volume_id)
     pages: list[list[int]] = []
@@ -116,9 +116,7 @@ def test_an_uploaded_snapshot_becomes_a_volume(cloud: Cloud) -> None:
         assert put(cloud, snapshot_id, index, block(letter))["Checksum"] == checksum(block(letter))
     total = hashlib.sha256(hashlib.sha256(block("c")).digest() + hashlib.sha256(block("b")).digest()).digest()
     aggregate = {"ChecksumAlgorithm": "SHA256", "ChecksumAggregationMethod": "LINEAR"}
-    ebs.complete_snapshot(
-        SnapshotId=snapshot_id, ChangedBlocksCount=2, Checksum=base64.b64encode(total).decode(), **aggregate
-    )
+    ebs.complete_snapshot(SnapshotId=snapshot_id, ChangedBlocksCount=2, Checksum=base64.b64encode(total).decode(), **aggregate)
     found = ec2.describe_snapshots(SnapshotIds=[snapshot_id])["Snapshots"][0]
     assert (found["State"], found["VolumeSize"], found["VolumeId"]) == ("completed", 2, "vol-ffffffff")
     assert {"Key": "holdfast:task", "Value": "t"} in found["Tags"]
@@ -157,7 +155,10 @@ def test_completion_counts_the_blocks_and_closes_the_snapshot(cloud: Cloud) -> N
     ebs = cloud.client("ebs")
     snapshot_id = ebs.start_snapshot(VolumeSize=1)["SnapshotId"]
     put(cloud, snapshot_id, 0, block("a"))
-    complete = lambda count, **more: ebs.complete_snapshot(SnapshotId=snapshot_id, ChangedBlocksCount=count, **more)  # noqa: E731
+
+    def complete(count: int, **more: str) -> Any:
+        return ebs.complete_snapshot(SnapshotId=snapshot_id, ChangedBlocksCount=count, **more)
+
     assert refused(lambda: complete(2)) == ("ValidationException", 400)
     wrong = {"Checksum": checksum(b"x"), "ChecksumAlgorithm": "SHA256", "ChecksumAggregationMethod": "LINEAR"}
     assert refused(lambda: complete(1, **wrong)) == ("ValidationException", 400)

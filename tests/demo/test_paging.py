@@ -18,7 +18,9 @@ def _enough(cloud: Cloud) -> None:
 
 
 def walk(cloud: Cloud, operation: str, member: str, size: int) -> tuple[list[str], list[int]]:
-    pages = [page[member] for page in cloud.client("ec2").get_paginator(operation).paginate(PaginationConfig={"PageSize": size})]
+    pages = [
+        page[member] for page in cloud.client("ec2").get_paginator(operation).paginate(PaginationConfig={"PageSize": size})
+    ]
     return [str(item) for page in pages for item in page], [len(page) for page in pages]
 
 

@@ -17,7 +17,7 @@ from tests.repository.bed import EAGER, OWNER, SMALL, Bed, Content, Source, bloc
 
 DISK = DiskInput(disk_id="vol-1", size_bytes=600 * BLOCK_SIZE)
 BIG = DiskInput(disk_id="vol-1", size_bytes=6000 * BLOCK_SIZE)
-LARGE: Content = {index: index + 1 for index in range(0, 6000, 3)}
+LARGE: Content = {index: 5 * index + 5 for index in range(0, 6000, 20)}
 SAMPLE: Content = {0: 1, 1: 5, 2: 0, 255: 3, 256: 4, 300: 10, 599: 7}
 
 
@@ -272,7 +272,7 @@ class TestControl:
     @pytest.mark.parametrize("seed", range(4))
     def test_lost_replies_and_throttling_do_no_harm(self, seed: int) -> None:
         bed = Bed(seed=seed)
-        bed.blobs.faults = Faults(lost=0.15, refused=0.1, throttled=0.1)
+        bed.blobs.faults = Faults(lost=0.06, refused=0.04, throttled=0.04)
         content: Content = {index: index for index in range(0, 600, 7)}
         manifest, _ = bed.backup(content)
         increment, _ = bed.backup(content | {7: 1000}, changed=[7], parent=manifest.id)
@@ -335,8 +335,8 @@ class TestResume:
     def test_increments_resume_too(self) -> None:
         bed = Bed()
         first, _ = bed.backup(LARGE, blocks=6000)
-        content = LARGE | {index: index + 9 for index in range(0, 6000, 12)}
-        changed = range(0, 6000, 12)
+        content = LARGE | {index: 5 * index + 10 for index in range(0, 6000, 60)}
+        changed = range(0, 6000, 60)
         point = uuid4()
         saved: list[str] = []
         source = Source(content)
@@ -478,7 +478,7 @@ class TestKilled:
 
     @pytest.mark.parametrize("applied", [False, True])
     def test_at_every_write(self, applied: bool) -> None:
-        content: Content = {index: index + 1 for index in range(0, 600, 4)}
+        content: Content = {index: index + 1 for index in range(0, 600, 25)}
         total = self.writes(content)
         assert total > 5
         for number in range(1, total + 1):
@@ -487,24 +487,24 @@ class TestKilled:
             point = uuid4()
             bed.blobs.revive(Faults(crash_after=number, crash_applied=applied))
             with pytest.raises(Crash):
-                bed.backup(content, changed=range(600), parent=first.id, point=point, tuning=EAGER)
+                bed.backup(content, changed=content, parent=first.id, point=point, tuning=EAGER)
             bed.reopen()
             for summary in bed.repo.points():
                 shown = bed.repo.point(summary.id)
-                assert bed.restored(shown) == plain(SAMPLE if summary.id == first.id else content)
+                assert bed.restored(shown) == plain(SAMPLE if summary.id == first.id else SAMPLE | content)
             run = bed.repo.begin(point, parent=first.id)
             if run.committed is None:
-                manifest, _ = bed.backup(content, changed=range(600), parent=first.id, point=point)
+                manifest, _ = bed.backup(content, changed=content, parent=first.id, point=point)
             else:
                 manifest = run.committed
-            assert bed.restored(manifest) == plain(content)
+            assert bed.restored(manifest) == plain(SAMPLE | content)
             assert bed.names("pins/") == []
 
     def writes(self, content: Content) -> int:
         bed = Bed()
         first, _ = bed.backup(SAMPLE)
         bed.blobs.revive()
-        bed.backup(content, changed=range(600), parent=first.id, tuning=EAGER)
+        bed.backup(content, changed=content, parent=first.id, tuning=EAGER)
         return bed.blobs.writes
 
 

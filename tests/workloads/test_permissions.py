@@ -15,7 +15,7 @@ import botocore.session
 import pytest
 
 from server.adapters.aws import Boto3Aws
-from server.adapters.clock import FakeClock
+from server.adapters.clock import FakeClock, SystemClock
 from server.adapters.ebs import EbsBlocks
 from server.ports import BLOCK_SIZE
 from server.workloads import WORKLOADS
@@ -54,7 +54,7 @@ class Acting:
         self.clock = clock
         self.aws = Boto3Aws(clock, endpoint_url=site.account.url)
         self.ec2 = Ec2(self.aws, clock)
-        self.blocks = EbsBlocks(self.aws, clock)
+        self.blocks = EbsBlocks(self.aws, SystemClock())  # its signatures need the real time
 
     def snapshot(self, web: Protected) -> Memo:
         job = web.job()

@@ -8,6 +8,8 @@ export function createClient(auth: Auth): Client {
   return new Client({
     url: "/graphql",
     preferGetMethod: false,
+    // urql would also accept event streams; queries and mutations are better answered in one piece.
+    fetchOptions: { headers: { accept: "application/graphql-response+json, application/json" } },
     requestPolicy: "cache-and-network",
     exchanges: [
       cacheExchange,

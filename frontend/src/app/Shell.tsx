@@ -1,5 +1,6 @@
 import { lazy, Suspense, useState, type ReactNode } from "react";
 import AppLayoutToolbar from "@cloudscape-design/components/app-layout-toolbar";
+import Box from "@cloudscape-design/components/box";
 import BreadcrumbGroup from "@cloudscape-design/components/breadcrumb-group";
 import { I18nProvider } from "@cloudscape-design/components/i18n";
 import messages from "@cloudscape-design/components/i18n/messages/all.en";
@@ -58,7 +59,7 @@ export default function Shell(props: ShellProps) {
 
 function Frame({ user, onSignOut, notifications }: ShellProps & { notifications: ReactNode }) {
   const [frame, setFrame] = useState<PageFrame>({ crumbs: [], contentType: "default" });
-  const [navigationOpen, setNavigationOpen] = useState(() => window.innerWidth > 900);
+  const [navigationOpen, setNavigationOpen] = useState(() => window.innerWidth > 1100);
   const navigate = useNavigate();
   return (
     <FrameContext.Provider value={setFrame}>
@@ -74,9 +75,9 @@ function Frame({ user, onSignOut, notifications }: ShellProps & { notifications:
         stickyNotifications
         notifications={notifications}
         breadcrumbs={
-          frame.crumbs.length > 1 && (
+          frame.crumbs.length > 0 && (
             <BreadcrumbGroup
-              items={[...frame.crumbs]}
+              items={[{ text: "Holdfast", href: paths.overview }, ...frame.crumbs]}
               onFollow={(event) => {
                 event.preventDefault();
                 if (event.detail.href) void navigate(event.detail.href);
@@ -145,18 +146,22 @@ function Navigation() {
   const folder = pathname.startsWith("/restore-points") ? paths.protectedData : `/${pathname.split("/")[1] ?? ""}`;
   const { data } = useData(MeDocument, {});
   return (
-    <SideNavigation
-      activeHref={folder}
-      items={[
-        ...LINKS,
-        ...(data ? ([{ type: "divider" }, { type: "section-group", title: `Version ${data.version.version}`, items: [] }] as const) : []),
-      ]}
-      onFollow={(event) => {
-        if (event.detail.external) return;
-        event.preventDefault();
-        void navigate(event.detail.href);
-      }}
-    />
+    <>
+      <SideNavigation
+        activeHref={folder}
+        items={LINKS}
+        onFollow={(event) => {
+          if (event.detail.external) return;
+          event.preventDefault();
+          void navigate(event.detail.href);
+        }}
+      />
+      {data && (
+        <Box color="text-body-secondary" fontSize="body-s" padding={{ horizontal: "xl", vertical: "l" }}>
+          Version {data.version.version}
+        </Box>
+      )}
+    </>
   );
 }
 

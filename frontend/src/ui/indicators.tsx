@@ -19,15 +19,15 @@ const STATE_TYPE: Record<State, StatusIndicatorProps.Type> = {
 };
 
 export function StateIndicator({ state, cancelling = false }: { state: State; cancelling?: boolean }) {
-  if (cancelling && (state === "RUNNING" || state === "PENDING")) return <StatusIndicator type="in-progress">Cancelling</StatusIndicator>;
-  return <StatusIndicator type={STATE_TYPE[state]}>{STATE[state]}</StatusIndicator>;
+  if (cancelling && (state === "RUNNING" || state === "PENDING")) return <StatusIndicator wrapText={false} type="in-progress">Cancelling</StatusIndicator>;
+  return <StatusIndicator wrapText={false} type={STATE_TYPE[state]}>{STATE[state]}</StatusIndicator>;
 }
 
 /** State of an account or repository; the reason for trouble is one click away. */
 export function HealthIndicator({ state, problem }: { state: AccountState | RepositoryState; problem: string | null | undefined }) {
   const label = state === "UNCHECKED" ? ACCOUNT_STATE.UNCHECKED : REPOSITORY_STATE[state];
   const type: StatusIndicatorProps.Type = state === "AVAILABLE" ? "success" : state === "UNCHECKED" ? "pending" : "error";
-  const indicator = <StatusIndicator type={type}>{label}</StatusIndicator>;
+  const indicator = <StatusIndicator wrapText={false} type={type}>{label}</StatusIndicator>;
   if (!problem) return indicator;
   return (
     <Popover dismissButton={false} position="top" size="medium" triggerType="text" content={problem}>
@@ -38,7 +38,7 @@ export function HealthIndicator({ state, problem }: { state: AccountState | Repo
 
 export function PointStateIndicator({ state }: { state: PointState }) {
   const type: StatusIndicatorProps.Type = state === "AVAILABLE" ? "success" : state === "DELETING" ? "in-progress" : "stopped";
-  return <StatusIndicator type={type}>{POINT_STATE[state]}</StatusIndicator>;
+  return <StatusIndicator wrapText={false} type={type}>{POINT_STATE[state]}</StatusIndicator>;
 }
 
 const LEG_COLOR: Record<Leg, "blue" | "green" | "grey" | "severity-low"> = {

@@ -137,6 +137,17 @@ class DemoEc2Response(EC2Response):
             raise EC2ClientError("IncorrectState", f"Instance '{instance.id}' is not 'running' or 'stopped'.")
         return super().attach_volume()
 
+    def detach_volume(self) -> ActionResult:
+        volume = self.backend.get_volume(self._get_param("VolumeId"))
+        attachment = volume.attachment
+        instance = attachment.instance if attachment else None
+        if attachment and instance and attachment.device == instance.root_device_name and instance.state != "stopped":
+            raise EC2ClientError(
+                "OperationNotPermitted",
+                f"Unable to detach root volume '{volume.id}' from instance '{instance.id}', which is {instance.state}",
+            )
+        return super().detach_volume()
+
     def create_snapshots(self) -> ActionResult:
         answer = super().create_snapshots()
         if self._get_param("CopyTagsFromSource") == "volume":

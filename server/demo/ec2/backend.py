@@ -90,13 +90,7 @@ class DemoEc2Backend(EC2Backend):
         attachment = volume.attachment
         if attachment is None or (instance_id and attachment.instance.id != instance_id):
             raise EC2ClientError("IncorrectState", f"Volume '{volume_id}' is in the 'available' state.")
-        instance = attachment.instance
-        if attachment.device == instance.root_device_name and instance.state != "stopped":
-            raise EC2ClientError(
-                "OperationNotPermitted",
-                f"Unable to detach root volume '{volume_id}' from instance '{instance.id}', which is {instance.state}",
-            )
-        gone = super().detach_volume(volume_id, instance.id, device_path or attachment.device)
+        gone = super().detach_volume(volume_id, attachment.instance.id, device_path or attachment.device)
         volume.leaving = gone  # type: ignore[attr-defined]  # every volume here is a TimedVolume
         return gone
 

@@ -1,8 +1,6 @@
 import { useMemo } from "react";
 import Box from "@cloudscape-design/components/box";
-import ColumnLayout from "@cloudscape-design/components/column-layout";
 import Container from "@cloudscape-design/components/container";
-import Grid from "@cloudscape-design/components/grid";
 import Header from "@cloudscape-design/components/header";
 import Skeleton from "@cloudscape-design/components/skeleton";
 import SpaceBetween from "@cloudscape-design/components/space-between";
@@ -63,7 +61,7 @@ export default function Overview() {
 function Figures({ data }: { data: OverviewQuery }) {
   const { overview } = data;
   return (
-    <Grid gridDefinition={[{ colspan: { default: 12, m: 4 } }, { colspan: { default: 12, m: 4 } }, { colspan: { default: 12, m: 4 } }]}>
+    <div className="hf-figures">
       <Container fitHeight header={<Header variant="h2">Protection</Header>}>
         <Ring
           label="Share of resources covered by a policy"
@@ -92,7 +90,7 @@ function Figures({ data }: { data: OverviewQuery }) {
         />
       </Container>
       <Container fitHeight header={<Header variant="h2">Data</Header>}>
-        <ColumnLayout columns={2} variant="text-grid" minColumnWidth={110}>
+        <div className="hf-figures-data">
           <Figure label="Protected size">{size(overview.sourceBytes)}</Figure>
           <Figure label="Stored in repositories">{size(overview.storedBytes)}</Figure>
           <Figure label="Restore points">
@@ -105,9 +103,9 @@ function Figures({ data }: { data: OverviewQuery }) {
               {overview.policyCount.toLocaleString("en-US")}
             </RouterLink>
           </Figure>
-        </ColumnLayout>
+        </div>
       </Container>
-    </Grid>
+    </div>
   );
 }
 
@@ -122,13 +120,13 @@ const STATES: readonly { state: State; color: string }[] = [
 
 function FiguresWaiting() {
   return (
-    <Grid gridDefinition={[{ colspan: { default: 12, m: 4 } }, { colspan: { default: 12, m: 4 } }, { colspan: { default: 12, m: 4 } }]}>
+    <div className="hf-figures">
       {["Protection", "Sessions in the last day", "Data"].map((title) => (
         <Container key={title} fitHeight header={<Header variant="h2">{title}</Header>}>
           <Skeleton height="116px" />
         </Container>
       ))}
-    </Grid>
+    </div>
   );
 }
 

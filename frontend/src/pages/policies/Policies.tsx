@@ -145,7 +145,7 @@ const columns: readonly Column<PolicyRowFragment>[] = [
     header: "Status",
     minWidth: 110,
     cell: (policy) =>
-      policy.enabled ? <StatusIndicator type="success">Enabled</StatusIndicator> : <StatusIndicator type="stopped">Disabled</StatusIndicator>,
+      policy.enabled ? <StatusIndicator wrapText={false} type="success">Enabled</StatusIndicator> : <StatusIndicator wrapText={false} type="stopped">Disabled</StatusIndicator>,
   },
   { id: "resources", header: "Resources", cell: (policy) => policy.resourceCount.toLocaleString("en-US") },
   {

@@ -86,9 +86,9 @@ function Detail({ policy, onChanged }: { policy: PolicyDetail; onChanged: () => 
             {
               label: "Status",
               value: policy.enabled ? (
-                <StatusIndicator type="success">Enabled</StatusIndicator>
+                <StatusIndicator wrapText={false} type="success">Enabled</StatusIndicator>
               ) : (
-                <StatusIndicator type="stopped">Disabled</StatusIndicator>
+                <StatusIndicator wrapText={false} type="stopped">Disabled</StatusIndicator>
               ),
             },
             { label: "Resources", value: policy.resourceCount.toLocaleString("en-US") },

@@ -61,7 +61,7 @@ export function ScopePreview({ draft, candidates, coveredOnly = false }: ScopePr
           id: "covered",
           header: "Protected",
           cell: (each) =>
-            each.covered ? <StatusIndicator type="success">Yes</StatusIndicator> : <StatusIndicator type="stopped">No</StatusIndicator>,
+            each.covered ? <StatusIndicator wrapText={false} type="success">Yes</StatusIndicator> : <StatusIndicator wrapText={false} type="stopped">No</StatusIndicator>,
         },
         { id: "why", header: "Why", cell: (each) => each.reason },
       ]}

@@ -76,9 +76,9 @@ function Detail({ resource }: { resource: Resource }) {
               label: "Protection",
               value:
                 covering.length > 0 ? (
-                  <StatusIndicator type="success">Protected</StatusIndicator>
+                  <StatusIndicator wrapText={false} type="success">Protected</StatusIndicator>
                 ) : (
-                  <StatusIndicator type="warning">Not protected</StatusIndicator>
+                  <StatusIndicator wrapText={false} type="warning">Not protected</StatusIndicator>
                 ),
             },
             { label: "Size", value: gib(resource.sizeBytes) },
@@ -177,7 +177,7 @@ function Protection({ resource }: { resource: Resource }) {
           id: "covered",
           header: "Covers it",
           cell: (each) =>
-            each.covered ? <StatusIndicator type="success">Yes</StatusIndicator> : <StatusIndicator type="stopped">No</StatusIndicator>,
+            each.covered ? <StatusIndicator wrapText={false} type="success">Yes</StatusIndicator> : <StatusIndicator wrapText={false} type="stopped">No</StatusIndicator>,
         },
         { id: "reason", header: "Why", cell: (each) => each.reason },
       ]}

@@ -123,7 +123,7 @@ const columns: readonly Column<ResourceRowFragment>[] = [
       </div>
     ),
   },
-  { id: "kind", header: "Kind", cell: (resource) => workloadName(resource.workload) },
+  { id: "kind", header: "Kind", minWidth: 120, cell: (resource) => workloadName(resource.workload) },
   {
     id: "region",
     header: "Region",
@@ -132,7 +132,7 @@ const columns: readonly Column<ResourceRowFragment>[] = [
       <div>
         <span className="hf-nowrap">{resource.region}</span>
         <Box color="text-body-secondary" fontSize="body-s">
-          {resource.account.name}
+          <span className="hf-nowrap">{resource.account.name}</span>
         </Box>
       </div>
     ),
@@ -142,7 +142,7 @@ const columns: readonly Column<ResourceRowFragment>[] = [
   { id: "protection", header: "Protection", minWidth: 170, cell: (resource) => <ProtectionCell resource={resource} /> },
   {
     id: "points",
-    header: "Restore points",
+    header: "Points",
     cell: (resource) =>
       resource.pointCount > 0 ? (
         <div>
@@ -159,18 +159,18 @@ const columns: readonly Column<ResourceRowFragment>[] = [
 ];
 
 export function PresenceIndicator({ resource }: { resource: Pick<ResourceRowFragment, "present" | "state"> }) {
-  if (!resource.present) return <StatusIndicator type="stopped">No longer in AWS</StatusIndicator>;
+  if (!resource.present) return <StatusIndicator wrapText={false} type="stopped">No longer in AWS</StatusIndicator>;
   const words = resource.state.charAt(0).toUpperCase() + resource.state.slice(1);
   const type = resource.state === "running" ? "success" : resource.state === "stopped" ? "stopped" : "in-progress";
-  return <StatusIndicator type={type}>{words}</StatusIndicator>;
+  return <StatusIndicator wrapText={false} type={type}>{words}</StatusIndicator>;
 }
 
 function ProtectionCell({ resource }: { resource: ResourceRowFragment }) {
   const covering = resource.protection.filter((each) => each.covered);
-  if (covering.length === 0) return <StatusIndicator type="warning">Not protected</StatusIndicator>;
+  if (covering.length === 0) return <StatusIndicator wrapText={false} type="warning">Not protected</StatusIndicator>;
   return (
     <div>
-      <StatusIndicator type="success">Protected</StatusIndicator>
+      <StatusIndicator wrapText={false} type="success">Protected</StatusIndicator>
       <Box fontSize="body-s">
         {covering.map((each, index) => (
           <span key={each.policy.id}>

@@ -1,1 +1,0 @@
-import{et as e,rt as t}from"./index-EDfLvLgm.js";import{A as n,j as r}from"./button-CIFi6zUc.js";import{n as i}from"./radio-button-B-tXpyEK.js";var a=t(e()),o=a.forwardRef(({...e},t)=>{let n=r(`Checkbox`,{props:{readOnly:e.readOnly}});return a.createElement(i,{...e,...n,ref:t,__injectAnalyticsComponentMetadata:!0})});n(o,`Checkbox`);export{o as t};

@@ -1,0 +1,138 @@
+"""Restoring to files and into sinks."""
+
+from __future__ import annotations
+
+import errno
+import os
+import threading
+from pathlib import Path
+
+import pytest
+
+from server.domain.errors import Cancelled, Conflict, Damaged, RepositoryError, StorageFull
+from server.ports import BLOCK_SIZE
+from server.repository.repository import Control, Progress
+from server.repository.restore import read_blocks, restore_disk, restore_disk_to_file
+from tests.repository.bed import Bed, Content, block, plain
+
+SAMPLE: Content = {index: index + 1 for index in range(0, 600, 6)} | {13: 0}
+
+
+def test_a_file_has_the_same_bytes_and_holes_for_zeros(tmp_path: Path) -> None:
+    bed = Bed()
+    manifest, _ = bed.backup(SAMPLE)
+    target = tmp_path / "disk.img"
+    assert restore_disk_to_file(bed.repo, manifest, "vol-1", target) == 100
+    assert target.stat().st_size == 600 * BLOCK_SIZE
+    assert target.stat().st_blocks * 512 <= 101 * BLOCK_SIZE
+    with target.open("rb") as file:
+        for index in range(600):
+            assert file.read(BLOCK_SIZE) == block(SAMPLE.get(index, 0))
+
+
+def test_the_last_block_is_cut_at_the_disks_end(tmp_path: Path) -> None:
+    bed = Bed()
+    run = bed.repo.begin(__import__("uuid").uuid4(), parent=None)
+    run.abandon()
+    manifest, _ = bed.backup({0: 5}, blocks=1)
+    target = tmp_path / "disk.img"
+    restore_disk_to_file(bed.repo, manifest, "vol-1", target)
+    assert target.read_bytes() == block(5)
+
+
+def test_an_existing_file_is_left_alone(tmp_path: Path) -> None:
+    bed = Bed()
+    manifest, _ = bed.backup(SAMPLE)
+    target = tmp_path / "disk.img"
+    target.write_bytes(b"mine")
+    with pytest.raises(Conflict):
+        restore_disk_to_file(bed.repo, manifest, "vol-1", target)
+    assert target.read_bytes() == b"mine"
+
+
+def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
+    bed = Bed()
+    manifest, _ = bed.backup(SAMPLE)
+    with pytest.raises(RepositoryError, match="Cannot write"):
+        restore_disk_to_file(bed.repo, manifest, "vol-1", tmp_path / "no" / "disk.img")
+
+
+def test_a_full_disk_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    bed = Bed()
+    manifest, _ = bed.backup(SAMPLE)
+
+    def full(*_: object) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "pwrite", full)
+    with pytest.raises(StorageFull):
+        restore_disk_to_file(bed.repo, manifest, "vol-1", tmp_path / "disk.img")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_damage_leaves_nothing_behind(tmp_path: Path) -> None:
+    bed = Bed()
+    manifest, _ = bed.backup(SAMPLE)
+    bed.inner.delete(bed.names("packs/"))
+    with pytest.raises(Damaged, match="missing"):
+        restore_disk_to_file(bed.repo, manifest, "vol-1", tmp_path / "disk.img")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_cancelled() -> None:
+    bed = Bed()
+    manifest, _ = bed.backup(SAMPLE)
+    stop = threading.Event()
+    with pytest.raises(Cancelled):
+        restore_disk(bed.repo, manifest, "vol-1", lambda *_: stop.set(), control=Control(cancelled=stop.is_set))
+
+
+def test_progress_ends_at_the_total() -> None:
+    bed = Bed()
+    manifest, _ = bed.backup(SAMPLE)
+    seen: list[Progress] = []
+    restore_disk(bed.repo, manifest, "vol-1", lambda *_: None, control=Control(progress=seen.append))
+    assert seen[-1].bytes_done == 100 * BLOCK_SIZE
+
+
+def test_a_sink_gets_every_block_once() -> None:
+    bed = Bed()
+    manifest, _ = bed.backup(SAMPLE)
+    got: list[tuple[int, bytes]] = []
+    restore_disk(bed.repo, manifest, "vol-1", lambda index, data: got.append((index, data)))
+    assert len(got) == 100
+    assert dict(got) == plain(SAMPLE)
+
+
+def test_what_the_sink_raises_comes_out() -> None:
+    bed = Bed()
+    manifest, _ = bed.backup(SAMPLE)
+
+    def refuse(index: int, data: bytes) -> None:
+        raise StorageFull("Volume quota.")
+
+    with pytest.raises(StorageFull, match="quota"):
+        restore_disk(bed.repo, manifest, "vol-1", refuse)
+
+
+def test_reading_can_stop_early() -> None:
+    bed = Bed()
+    manifest, _ = bed.backup(SAMPLE)
+    reading = read_blocks(bed.repo, manifest, "vol-1")
+    assert next(reading) == (0, block(1))
+    reading.close()  # type: ignore[attr-defined]  # it is a generator
+
+
+def test_neighbouring_blocks_come_with_one_request() -> None:
+    bed = Bed()
+    manifest, _ = bed.backup({index: index + 1 for index in range(64) if index % 5 != 4})
+    requests: list[str] = []
+    get = bed.inner.get
+
+    def counted(name: str, *, start: int = 0, length: int | None = None) -> bytes:
+        requests.append(name)
+        return get(name, start=start, length=length)
+
+    bed.inner.get = counted  # type: ignore[method-assign]
+    bed.restored(manifest)
+    assert len([name for name in requests if name.startswith("packs/")]) <= 10
