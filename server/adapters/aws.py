@@ -168,6 +168,13 @@ class Boto3Aws:
             for key in [key for key in self._clients if key[0] == place]:
                 del self._clients[key]
 
+    def close(self) -> None:
+        """Give the clients' connections back. Calls made afterwards open new ones."""
+        with self._lock:
+            clients, self._clients = list(self._clients.values()), OrderedDict()
+        for client in clients:
+            client.close()
+
     @property
     def actions(self) -> frozenset[str]:
         """Every IAM action called so far, such as ``ec2:CreateSnapshots``."""

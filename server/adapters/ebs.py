@@ -1,4 +1,7 @@
-"""The EBS direct API, lean: about a fifth of boto3's CPU time per block. Every block is checked against AWS's SHA-256.
+"""The EBS direct API, lean. Every block is checked against AWS's SHA-256, which boto3 leaves to its caller.
+
+Measured per block on two cores, without that checksum (0.32 ms): 0.15 ms of CPU against boto3's 1.26 over plain HTTP;
+over TLS 0.84 against 2.01 with one thread and 1.05 against 2.72 with eight (taken on a busy machine).
 
 Lists are fetched page by page as the reader advances. A page token lives an hour and a block token a week; a reader
 slower than that does not notice, because the client lists again from where it was.

@@ -102,6 +102,7 @@ def clean_text(text: str) -> str:
 def _named(process: str) -> Processor:
     def add(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
         event["process"] = process
+        event.pop("color_message", None)  # uvicorn's second copy of its text, for terminals
         return event
 
     return add

@@ -187,7 +187,11 @@ class RedisWakeups:
 
     async def _message_or_look(self, subscription: Any) -> None:
         """Return at the next message, or after LOOK_SECONDS; further messages already here are the same hint."""
-        message = await subscription.get_message(timeout=LOOK_SECONDS)
+        loop = asyncio.get_running_loop()
+        end = loop.time() + LOOK_SECONDS
+        message = None
+        while message is None and (left := end - loop.time()) > 0:  # None also stands for a confirmed subscription
+            message = await subscription.get_message(timeout=left)
         while message is not None:
             message = await subscription.get_message(timeout=0)
 

@@ -25,10 +25,11 @@ class Readiness:
     """200 when database and queue answer; 503 that names the part which does not."""
 
     def __init__(self, app: Services) -> None:
-        self._parts: dict[str, Callable[[], None]] = {"database": app.store.ping, "queue": app.jobs.ping}
+        self._app = app
 
     async def __call__(self, _request: Request) -> Response:
-        found = {name: await run_in_threadpool(_look, ping) for name, ping in self._parts.items()}
+        parts: dict[str, Callable[[], None]] = {"database": self._app.store.ping, "queue": self._app.jobs.ping}
+        found = {name: await run_in_threadpool(_look, ping) for name, ping in parts.items()}
         ready = all(state == "ok" for state in found.values())
         return _answer({"status": "ready" if ready else "not ready", "parts": found}, 200 if ready else 503)
 

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from rich import box
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeElapsedColumn, TransferSpeedColumn
 from rich.table import Table
@@ -88,7 +89,7 @@ class Story:
         target = next(point for point in points if any(disk["diskId"] == churned.volume_id for disk in point["disks"]))
         newest = self._incremental(prepared, churned, target)
         self._retention(prepared, len(points))
-        self._volume_restore("Restore volumes (incremental)", newest)
+        self._volume_restore("Volume restore, incremental", newest)
         self._instance_restore(target)
         self._expire(prepared, target, newest)
 
@@ -123,10 +124,10 @@ class Story:
         self.changed = {**self.originals, volume: self._hashes(volume)}
         differing = _differences(self.originals[volume], self.changed[volume])
         self._add(
-            f"Change {CHURN_PERCENT} % of {volume}",
+            f"Change {CHURN_PERCENT} % of a disk",
             began,
             data_bytes=blocks * BLOCK,
-            checked=f"{blocks} of {len(self.originals[volume])} blocks rewritten",
+            checked=f"{blocks} of {len(self.originals[volume])} blocks of {volume} rewritten",
             problems=_unequal("blocks that differ now", differing, blocks),
         )
         return Churned(volume, blocks)
@@ -167,7 +168,7 @@ class Story:
         zone = setting.zone_of(self.visitor, point)
         name = f"{point['resource']['name']}-restored"
         session, row = self._run(
-            "Restore instance (full)",
+            "Instance restore, full",
             _INSTANCE_BACK,
             pointId=point["id"],
             accountId=zone.account_id,
@@ -184,7 +185,7 @@ class Story:
         self._add_row(row)
         _session, row = self._run("Collect garbage", _COLLECT, id=prepared.repository_id)
         self._add_row(row)
-        self._volume_restore("Restore volumes again", newest)
+        self._volume_restore("Volume restore again", newest)
 
     # ---- means
 
@@ -276,16 +277,16 @@ class Story:
         )
 
     def _table(self) -> Table:
-        table = Table(title="The whole story")
+        table = Table(title="The whole story", box=box.SIMPLE_HEAD, padding=(0, 1))
         table.add_column("Step", no_wrap=True)
-        for heading in ("Result", "Data", "Time", "MiB/s", "Stored", "Worker peak"):
+        for heading in ("Result", "Data\nMiB", "Time\ns", "\nMiB/s", "Stored\nMiB", "Worker\npeak MiB"):
             table.add_column(heading, justify="right", no_wrap=True)
         for row in self.rows:
             table.add_row(
                 row.title,
                 _verdict(row),
                 _mib(row.data_bytes),
-                f"{row.seconds:.1f} s",
+                f"{row.seconds:.1f}",
                 f"{row.data_bytes / MIB / row.seconds:,.0f}" if row.data_bytes > 10 * MIB else "",
                 _mib(row.stored_bytes),
                 _mib(row.worker_peak_bytes),
@@ -322,7 +323,7 @@ def _unequal(what: str, found: int, expected: int) -> tuple[str, ...]:
 
 def _mib(amount: int) -> str:
     """In MiB, with a decimal while that tells something; nothing for zero."""
-    return f"{amount / MIB:,.{1 if amount < 10 * MIB else 0}f} MiB" if amount else ""
+    return f"{amount / MIB:,.{1 if amount < 10 * MIB else 0}f}" if amount else ""
 
 
 def _verdict(row: Row) -> str:

@@ -57,11 +57,12 @@ class Tuning:
     cores: int = field(default_factory=lambda: max(2, os.cpu_count() or 2))
     batch: int = 8  # blocks per unit of work
     pack_size: int = DATA_PACK_SIZE
-    buffers: int = 4
+    buffers: int = 5
     uploads: int = 4
     level: int = 1
     progress_every: float = 0.5  # seconds
     checkpoint_every: float = 8.0  # seconds, at the beginning; grows to 60 on long runs
+    checkpoint_patience: float = 10.0  # a pack that a checkpoint waits for is closed early after so long
     beat_every: float = 600.0
 
 
@@ -343,7 +344,8 @@ class DiskPipeline:
         codec, payload = squeeze(json.dumps(state).encode())
         entry = self._tree.add(KIND_STATE, codec, payload, next_index, bytes(ID_SIZE))
         self._tree.flush()
-        text = json.dumps({"run": self._run, "disk": self._disk.disk_id, "next": next_index, "state": entry_to_json(entry)})
+        mark = {"run": self._run, "disk": self._disk.disk_id, "inherit": self._inherit, "next": next_index}
+        text = json.dumps({**mark, "state": entry_to_json(entry)})
         self._checkpoint = (self._data.outstanding() + self._tree.outstanding(), text)
 
     def _hand_out_checkpoint(self) -> None:
@@ -353,11 +355,17 @@ class DiskPipeline:
         if all(future.done() and future.exception() is None for future in futures):
             self._checkpoint = None
             self._control.save(text)
+        elif self._vault.clock.monotonic() - self._checkpointed >= self._tuning.checkpoint_patience:
+            self._data.flush()
 
     def _resume(self, checkpoint: str) -> None:
-        """Errors: Damaged when the checkpoint or the state it names cannot be read."""
+        """Errors: InvalidInput (of another disk or mode), Damaged when the state it names cannot be read."""
         try:
             mark = json.loads(checkpoint)
+            if (mark["disk"], mark["inherit"]) != (self._disk.disk_id, self._inherit):
+                raise InvalidInput(
+                    f"The checkpoint is of another disk or mode than {self._disk.disk_id}.", remedy="Start the disk without it."
+                )
             entry = entry_from_json(mark["state"])
             fetcher = Fetcher(self._vault)
             sealed = fetcher.sealed(TYPE_TREE_PACK, [entry])[0]

@@ -21,7 +21,7 @@ from server.repository.tree import LEAF_BITS, LEAF_BLOCKS, Entry, content_root
 from server.repository.walk import leaves
 
 THREADS = 6
-CHUNK = 16  # blocks per unit of work: 8 MiB plain; neighbours in a pack come with one request
+CHUNK = 8  # blocks per unit of work: 4 MiB plain; neighbours in a pack come with one request
 REPORT_EVERY = 0.5  # seconds
 
 T = TypeVar("T")
@@ -33,7 +33,7 @@ def read_blocks(
 ) -> Iterator[tuple[int, bytes]]:
     """The disk's non-zero blocks (index, BLOCK_SIZE bytes), ascending from ``start_index``, fetched ahead in parallel.
 
-    Memory: about ``2 * threads`` chunks of 8 MiB plain. Close the generator to stop early. Errors: NotFound (no such disk),
+    Memory: about ``2 * threads`` chunks of 4 MiB plain. Close the generator to stop early. Errors: NotFound (no such disk),
     Damaged, the storage's.
     """
     fetcher, disk = Fetcher(repo.vault), _disk(repo, manifest, disk_id)

@@ -86,8 +86,8 @@ class BackupRun:
         ``blocks`` ascending by index; on resume from ``resume_index(checkpoint)``. ``read`` is called from several threads and
         returns BLOCK_SIZE bytes. Mode "changed": blocks not listed are inherited from the parent's disk of the same
         ``disk_id``; "full": they are zeros. A BlockRef with token "" reads as zeros without a ``read`` call.
-        Errors: Cancelled, InvalidInput (order, size, mode without parent disk), NotFound (checkpoint of an expired run: start
-        the disk again without), Damaged (the parent's tree), whatever ``read`` raises, and the storage's.
+        Errors: Cancelled, InvalidInput (order, size, mode without parent disk, another disk's checkpoint), NotFound (checkpoint
+        of an expired run: start the disk again without), Damaged (the parent's tree), what ``read`` raises, the storage's.
         """
         pin = self._held()
         if checkpoint is not None and not self.accepts(checkpoint):

@@ -15,7 +15,7 @@ def size(number: int) -> str:
             break
         value /= 1024
     if unit == "bytes":
-        return f"{number} bytes"
+        return count(number, "byte")
     return f"{value:.1f} {unit}" if value < 10 and value != int(value) else f"{value:.0f} {unit}"
 
 

@@ -26,6 +26,9 @@ _CLOUD_READY_SECONDS: Final = 60.0
 _PROCESSES: Final = ("scheduler", "worker", "serve")
 _WORKER_PATIENCE: Final = 40.0  # a worker stores its place at the next block or poll, then stops
 
+Report = Callable[[str], None]
+"""Hears in a few words what is being done."""
+
 Migrate = Callable[[str], None]
 """Brings the database at this address to the newest schema."""
 
@@ -45,21 +48,26 @@ class Appliance:
         self._lock = Lock(settings.data_dir)
         self.programs: dict[str, Program] = {}
 
-    def start(self, report: Callable[[str], None] = lambda _: None) -> Settings:
+    def start(self, report: Report = lambda _: None, *, furnish: Callable[[str], None] = lambda _: None) -> Settings:
         """Start everything; ``report`` hears of each step. Returns the settings completed with the addresses of our servers.
 
-        Errors: Conflict (already running, port taken), Misconfigured, Unavailable. What had started is stopped again.
+        ``furnish`` fills the AWS account at the address it is given, while the processes start. Errors: Conflict (already
+        running, port taken), Misconfigured, Unavailable, and furnish's. What had started is stopped again.
         """
         self._lock.take(self.settings.public_url)
         try:
-            self._start_servers(report)
             if self._demo and self.settings.aws_endpoint_url is None:
                 report("Starting the demo AWS account")
-                self._start_cloud()
+                self._launch_cloud()
+            self._start_servers(report)
             report("Preparing the database")
             self._migrate(self.settings.need_database_url())
             report("Starting web server, worker and scheduler")
-            self._start_processes()
+            self._launch_processes()
+            if "demo-aws" in self.programs:
+                self.programs["demo-aws"].await_ready()
+            furnish(self.settings.aws_endpoint_url or "")
+            self.programs["serve"].await_ready()
         except BaseException:
             self.stop()
             raise
@@ -88,13 +96,13 @@ class Appliance:
             self._supervisor.start(redis)
             self.settings = dataclasses.replace(self.settings, redis_url=redis.url)
 
-    def _start_cloud(self) -> None:
+    def _launch_cloud(self) -> None:
         folder = self.settings.data_dir / "aws"
         folder.mkdir(parents=True, exist_ok=True)
         port = remembered_port(folder / "port")
         url = f"http://127.0.0.1:{port}"
         command = [sys.executable, "-m", "server.demo.cloud", "--data", str(folder), "--port", str(port)]
-        self._run(
+        self._launch(
             "demo-aws",
             command,
             base_environment(demo=True),
@@ -103,17 +111,17 @@ class Appliance:
         )
         self.settings = dataclasses.replace(self.settings, aws_endpoint_url=url)
 
-    def _start_processes(self) -> None:
+    def _launch_processes(self) -> None:
         host, port = self.settings.host, self.settings.port
         if not is_free(port, host):
             raise port_taken(host, port)
         environment = base_environment(demo=self._demo) | self.settings.to_env()
         holdfast = [sys.executable, "-m", "server.cli"]
-        self._run("serve", [*holdfast, "serve"], environment, ready_url=_health_url(self.settings))
-        self._run("worker", [*holdfast, "worker"], environment, patience=_WORKER_PATIENCE)
-        self._run("scheduler", [*holdfast, "scheduler"], environment)
+        self._launch("serve", [*holdfast, "serve"], environment, ready_url=_health_url(self.settings))
+        self._launch("worker", [*holdfast, "worker"], environment, patience=_WORKER_PATIENCE)
+        self._launch("scheduler", [*holdfast, "scheduler"], environment)
 
-    def _run(
+    def _launch(
         self,
         name: str,
         command: list[str],
@@ -133,7 +141,7 @@ class Appliance:
             patience=patience,
         )
         self.programs[name] = program
-        self._supervisor.start(program)
+        self._supervisor.launch(program)
 
 
 def base_environment(*, demo: bool) -> dict[str, str]:

@@ -10,6 +10,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -24,7 +25,7 @@ from server.demo.story import Story
 from server.demo.visitor import Visitor
 from server.domain.errors import Conflict, HoldfastError, Misconfigured
 from server.settings import Settings
-from server.supervise.appliance import Appliance
+from server.supervise.appliance import Appliance, Report
 from server.supervise.child import unusable
 from server.supervise.ports import free_port, is_free
 from server.supervise.processes import Lock
@@ -81,7 +82,8 @@ def _appliance(settings: Settings, disks: Size, console: Console) -> Iterator[tu
         appliance = Appliance(settings, sink=sink, migrate=migrate, demo=True)
         try:
             with console.status("Starting") as status:
-                _start(appliance, status.update, disks)
+                report = status.update if console.is_terminal else partial(console.print, highlight=False)
+                _start(appliance, report, disks)
             visitor = Visitor(appliance.settings.public_url)
             visitor.sign_in("admin", settings.admin_password or "")
             console.print(f"Started in {time.monotonic() - began:.1f} s.", highlight=False)
@@ -94,15 +96,13 @@ def _appliance(settings: Settings, disks: Size, console: Console) -> Iterator[tu
                 appliance.stop()
 
 
-def _start(appliance: Appliance, report: Callable[[str], None], disks: Size) -> None:
-    started = appliance.start(report)
+def _start(appliance: Appliance, report: Report, disks: Size) -> None:
+    def furnish(address: str) -> None:
+        folder = appliance.settings.data_dir / "aws"
+        sample.seed(address, folder, size=disks, progress=lambda what: report(f"Making the sample: {what}"))
+
     try:
-        sample.seed(
-            started.aws_endpoint_url or "",
-            started.data_dir / "aws",
-            size=disks,
-            progress=lambda what: report(f"Making sample instances and disks: {what}"),
-        )
+        appliance.start(report, furnish=furnish)
     except ToolMissing as error:
         raise Misconfigured(f"The sample disks cannot be made: {error}") from error
 

@@ -53,12 +53,30 @@ class Program:
     process: subprocess.Popen[bytes] | None = field(default=None, init=False)
 
     def start(self) -> None:
-        """Errors: Unavailable when it ends, or does not become ready, in time."""
+        """Launch and wait until ready. Errors: Unavailable when it ends, or does not become ready, in time."""
+        self.launch()
+        self.await_ready()
+
+    def launch(self) -> None:
         self.process = child.start(self.command, run_as=child.RunAs(None), output=subprocess.PIPE, env=self.env)
         assert self.process.stdout is not None
         threading.Thread(target=self._pump, args=(self.process.stdout,), name=f"log-{self.name}", daemon=True).start()
-        if self.ready_url is not None:
-            self._await_ready(self.ready_url)
+
+    def await_ready(self) -> None:
+        """At once when there is no ``ready_url``. Errors: Unavailable."""
+        if self.ready_url is None:
+            return
+        deadline = time.monotonic() + self.ready_seconds
+        while time.monotonic() < deadline:
+            if not self.alive():
+                raise Unavailable(f"{self.name} ended while starting.", remedy="Its last lines say why.")
+            if answers(self.ready_url):
+                return
+            time.sleep(0.05)
+        self.stop()
+        raise Unavailable(
+            f"{self.name} was not ready within {self.ready_seconds:.0f} seconds.", remedy="Its last lines say why."
+        )
 
     def alive(self) -> bool:
         return self.process is not None and self.process.poll() is None
@@ -76,19 +94,6 @@ class Program:
         with stream:
             for line in stream:
                 self.sink(self.name, line.decode(errors="replace").rstrip("\n"))
-
-    def _await_ready(self, url: str) -> None:
-        deadline = time.monotonic() + self.ready_seconds
-        while time.monotonic() < deadline:
-            if not self.alive():
-                raise Unavailable(f"{self.name} ended while starting.", remedy="Its last lines say why.")
-            if answers(url):
-                return
-            time.sleep(0.05)
-        self.stop()
-        raise Unavailable(
-            f"{self.name} was not ready within {self.ready_seconds:.0f} seconds.", remedy="Its last lines say why."
-        )
 
 
 def answers(url: str) -> bool:
@@ -115,6 +120,12 @@ class Supervisor:
         self._parts.append(part)
         part.start()
         self._since[part.name] = time.monotonic()
+
+    def launch(self, program: Program) -> None:
+        """The same without waiting: the caller asks ``await_ready`` itself."""
+        self._parts.append(program)
+        program.launch()
+        self._since[program.name] = time.monotonic()
 
     def watch(self, until: threading.Event) -> None:
         """Restart crashed parts, each after a growing pause, until the event is set."""

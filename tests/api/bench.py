@@ -26,7 +26,7 @@ from server.adapters.passwords import Argon2Passwords
 from server.api.app import Setup, create_app
 from server.api.graphql.scalars import global_id
 from server.domain import repository as stored
-from server.domain.access import SYSTEM, Caller, Role, User
+from server.domain.access import Caller, Role, User
 from server.domain.errors import HoldfastError
 from server.domain.workload import Account
 from server.ports import Blobs
@@ -197,17 +197,3 @@ def serving(make: Callable[[str], Starlette]) -> Iterator[str]:
     finally:
         server.should_exit = True
         thread.join()
-
-
-__all__ = [
-    "OTHER_NUMBER",
-    "PASSWORD",
-    "ROLE_ARN",
-    "SYSTEM",
-    "Bench",
-    "home_account",
-    "make_app",
-    "make_services",
-    "scripted_aws",
-    "serving",
-]

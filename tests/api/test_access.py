@@ -12,7 +12,9 @@ from server.domain.errors import InvalidInput, NotFound, TooManyRequests, Unauth
 from server.services import access
 from tests.api.bench import PASSWORD, Bench
 
-SIGN_IN = "mutation($u: String!, $p: String!) { signIn(input: {username: $u, password: $p}) { accessToken refreshToken expiresIn user { name role } } }"
+SIGN_IN = """mutation($u: String!, $p: String!) {
+    signIn(input: {username: $u, password: $p}) { accessToken refreshToken expiresIn user { name role } }
+}"""
 REFRESH = "mutation($t: String!) { refreshToken(input: {refreshToken: $t}) { accessToken refreshToken } }"
 ME = "{ me { name role } }"
 

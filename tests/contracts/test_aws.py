@@ -278,6 +278,13 @@ def test_a_mistyped_region_is_noticed_before_any_call(aws: Boto3Aws, typed: str,
     assert hint in (caught.value.remedy or "")
 
 
+def test_a_closed_adapter_opens_anew_when_called(aws: Boto3Aws) -> None:
+    aws.call(HOME, "ec2", "describe_vpcs")
+    aws.close()
+    assert aws.call(HOME, "ec2", "describe_vpcs")["Vpcs"]
+    aws.close()
+
+
 def test_every_action_used_is_recorded(aws: Boto3Aws) -> None:
     aws.call(ROLE_PLACE, "ec2", "describe_vpcs")
     assert aws.actions == {"ec2:DescribeVpcs", "sts:AssumeRole"}

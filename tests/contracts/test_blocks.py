@@ -354,7 +354,7 @@ def test_many_threads_share_a_client(client: EbsBlocks, region: Site) -> None:
 
 
 def test_a_block_costs_far_less_than_with_boto3(client: EbsBlocks, region: Site) -> None:
-    """Measured without the checksum, which boto3 does not verify: a fifth is the aim, a third leaves room for noise."""
+    """Over plain HTTP and without the checksum, which boto3 does not verify: about an eighth; a third leaves room for noise."""
     bench = DemoBench(client, region)
     for index in range(16):
         bench.write(index, index + 1)

@@ -46,7 +46,8 @@ class Cloud:
     def client(self, service: str, region: str = "us-east-1", key: str = "demo", **options: Any) -> Any:
         """A boto3 client that does not retry. Ones without further options are shared."""
         known = (service, region, key)
-        if not options and known in self._clients:
+        shared = not options
+        if shared and known in self._clients:
             return self._clients[known]
         settings = {"retries": {"total_max_attempts": 1}, **options.pop("config", {})}
         options.setdefault("aws_secret_access_key", key)
@@ -58,7 +59,7 @@ class Cloud:
             config=Config(**settings),
             **options,
         )
-        if len(options) == 1 and "config" not in options:
+        if shared:
             self._clients[known] = client
         return client
 

@@ -110,7 +110,8 @@ def test_an_old_request_is_refused(cloud: Cloud) -> None:
     from botocore.awsrequest import AWSRequest
     from botocore.credentials import Credentials
 
-    request = AWSRequest("GET", f"{cloud.url}/snapshots/snap-0123456789abcdef0/blocks", headers={"host": cloud.url[7:]})
+    address = f"{cloud.url}/snapshots/snap-0123456789abcdef0/blocks"
+    request = AWSRequest("GET", address, headers={"host": cloud.url[7:]})
     signer = SigV4Auth(Credentials("demo", "demo"), "ebs", "us-east-1")
     stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(time.time() - 3600))
     request.headers["X-Amz-Date"] = stamp
@@ -119,7 +120,7 @@ def test_an_old_request_is_refused(cloud: Cloud) -> None:
     scope = signer.credential_scope(request)
     names = signer.signed_headers(signer.headers_to_sign(request))
     request.headers["Authorization"] = f"AWS4-HMAC-SHA256 Credential=demo/{scope}, SignedHeaders={names}, Signature={signature}"
-    sent = urllib.request.Request(request.url, headers=dict(request.headers))
+    sent = urllib.request.Request(address, headers=dict(request.headers))
     with pytest.raises(urllib.error.HTTPError) as caught:
         urllib.request.urlopen(sent, timeout=10)
     assert json.load(caught.value)["__type"] == "RequestExpired"

@@ -92,6 +92,11 @@ class Writers:
         for thread in self._threads:
             thread.start()
 
+    def work(self, seconds: float) -> None:
+        """Let them for so long, and until something was acknowledged."""
+        end = time.monotonic() + seconds
+        until(lambda: time.monotonic() > end and bool(self.snapshots))
+
     def stop(self) -> None:
         self._stop.set()
         for thread in self._threads:
@@ -123,8 +128,7 @@ def test_kills_while_busy_lose_nothing_acknowledged(fresh_cloud: Cloud) -> None:
     for pause in (0.15, 0.4, 0.8):
         writers = Writers(fresh_cloud, volume_id)
         writers.start()
-        moment = time.monotonic() + pause
-        until(lambda m=moment: time.monotonic() > m and bool(writers.snapshots))  # type: ignore[misc]  # bound now
+        writers.work(pause)
         fresh_cloud.kill()
         writers.stop()
         fresh_cloud.start()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import os
 import threading
@@ -149,7 +150,7 @@ def test_wrong_checksums_are_refused_and_nothing_is_stored(cloud: Cloud, bucket:
     s3 = cloud.client("s3")
     wrong: dict[str, Any]
     for wrong in ({"ChecksumSHA256": "AAAA"}, {"ChecksumCRC32": "AAAAAA=="}, {"ContentMD5": "AAAAAAAAAAAAAAAAAAAAAA=="}):
-        assert refused(lambda w=wrong: s3.put_object(Bucket=bucket, Key="k", Body=b"x", **w)) == ("BadDigest", 400)
+        assert refused(functools.partial(s3.put_object, Bucket=bucket, Key="k", Body=b"x", **wrong)) == ("BadDigest", 400)
     assert keys(cloud, bucket) == []
 
 

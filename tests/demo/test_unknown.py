@@ -11,7 +11,7 @@ from tests.demo.clouds import Cloud, refused
 
 CALLS: dict[str, Callable[[Cloud], Any]] = {
     "ec2": lambda cloud: cloud.client("ec2").describe_volume_status(),
-    "ec2 filter": lambda cloud: cloud.client("ec2").describe_volumes(Filters=[{"Name": "no-such-filter", "Values": ["x"]}]),
+    "ec2 filter": lambda cloud: cloud.client("ec2").describe_subnets(Filters=[{"Name": "no-such-filter", "Values": ["x"]}]),
     "json": lambda cloud: cloud.client("service-quotas").list_services(),
     "rest": lambda cloud: cloud.client("backup").list_backup_jobs(),
     "query": lambda cloud: cloud.client("sts").decode_authorization_message(EncodedMessage="x"),

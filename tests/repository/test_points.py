@@ -332,6 +332,16 @@ class TestResume:
         manifest = run.commit(at=bed.clock.now(), resource={}, document={}, disks=[result])
         assert bed.restored(manifest) == plain(LARGE)
 
+    def test_comes_also_when_no_pack_fills(self) -> None:
+        bed = Bed()
+        saved: list[str] = []
+        source = Source(dict.fromkeys(range(0, 6000, 20), 7))
+        source.at = lambda _: bed.clock.sleep(1)
+        run = bed.repo.begin(uuid4(), parent=None, tuning=SMALL)
+        control = Control(save=saved.append)
+        run.disk(BIG, blocks=refs(source.content), read=source.read, mode="full", control=control)
+        assert saved
+
     def test_increments_resume_too(self) -> None:
         bed = Bed()
         first, _ = bed.backup(LARGE, blocks=6000)
@@ -376,6 +386,15 @@ class TestResume:
         assert not run.accepts(saved[-1])
         with pytest.raises(NotFound, match="expired"):
             run.disk(BIG, blocks=[], read=lambda _: b"", mode="full", control=Control(), checkpoint=saved[-1])
+
+    def test_a_checkpoint_of_another_disk_is_refused(self) -> None:
+        bed = Bed()
+        point = uuid4()
+        saved = self.interrupted(bed, point, 5000)
+        run = bed.reopen().begin(point, parent=None, tuning=EAGER)
+        other = DiskInput(disk_id="vol-2", size_bytes=BIG.size_bytes)
+        with pytest.raises(InvalidInput, match="another disk"):
+            run.disk(other, blocks=[], read=lambda _: b"", mode="full", control=Control(), checkpoint=saved[-1])
 
     def test_a_checkpoint_that_makes_no_sense(self) -> None:
         bed = Bed()

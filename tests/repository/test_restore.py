@@ -6,14 +6,15 @@ import errno
 import os
 import threading
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 
 from server.domain.errors import Cancelled, Conflict, Damaged, RepositoryError, StorageFull
 from server.ports import BLOCK_SIZE
-from server.repository.repository import Control, Progress
+from server.repository.repository import Control, DiskInput, Progress
 from server.repository.restore import read_blocks, restore_disk, restore_disk_to_file
-from tests.repository.bed import Bed, Content, block, plain
+from tests.repository.bed import SMALL, Bed, Content, Source, block, plain, refs
 
 SAMPLE: Content = {index: index + 1 for index in range(0, 600, 6)} | {13: 0}
 
@@ -32,12 +33,14 @@ def test_a_file_has_the_same_bytes_and_holes_for_zeros(tmp_path: Path) -> None:
 
 def test_the_last_block_is_cut_at_the_disks_end(tmp_path: Path) -> None:
     bed = Bed()
-    run = bed.repo.begin(__import__("uuid").uuid4(), parent=None)
-    run.abandon()
-    manifest, _ = bed.backup({0: 5}, blocks=1)
+    run = bed.repo.begin(uuid4(), parent=None, tuning=SMALL)
+    disk = DiskInput(disk_id="vol-1", size_bytes=BLOCK_SIZE + 1000)
+    source = Source({0: 5, 1: 10})
+    result = run.disk(disk, blocks=refs(source.content), read=source.read, mode="full", control=Control())
+    manifest = run.commit(at=bed.clock.now(), resource={}, document={}, disks=[result])
     target = tmp_path / "disk.img"
     restore_disk_to_file(bed.repo, manifest, "vol-1", target)
-    assert target.read_bytes() == block(5)
+    assert target.read_bytes() == block(5) + block(10)[:1000]
 
 
 def test_an_existing_file_is_left_alone(tmp_path: Path) -> None:

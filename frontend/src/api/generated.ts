@@ -106,6 +106,13 @@ export type PolicyFilter = {
   readonly enabled?: boolean | null | undefined;
   readonly workload?: string | null | undefined;
   readonly repositoryId?: string | null | undefined;
+  /** Covers this resource. */
+  readonly resourceId?: string | null | undefined;
+  /** State of its newest session. */
+  readonly lastState?: ReadonlyArray<State> | null | undefined;
+  /** With lastState: those never run, too. */
+  readonly neverRun?: boolean | null | undefined;
+  readonly revisionAfter?: number | null | undefined;
 };
 
 export type PolicyInput = {
@@ -174,6 +181,12 @@ export type ResourceFilter = {
   readonly workload?: string | null | undefined;
   readonly present?: boolean | null | undefined;
   readonly protection?: Protection | null | undefined;
+  /** The account's number in AWS. */
+  readonly awsAccountId?: string | null | undefined;
+  /** Has a restore point in one of these places. */
+  readonly legs?: ReadonlyArray<Leg> | null | undefined;
+  /** Has restore points, or has none. */
+  readonly backedUp?: boolean | null | undefined;
 };
 
 export type ResourceOrder = {
@@ -242,6 +255,7 @@ export type SessionFilter = {
   readonly resourceId?: string | null | undefined;
   readonly from?: string | null | undefined;
   readonly to?: string | null | undefined;
+  readonly lastEventAfter?: number | null | undefined;
 };
 
 export type SessionKind =

@@ -24,6 +24,7 @@ interface Notifications {
 const Context = createContext<Notifications | null>(null);
 const SHOWN_MS = 8_000;
 const POLL_MS = 2_000;
+const MOST_SHOWN = 5;
 
 const END: Record<State, { type: FlashbarProps.Type; text: string }> = {
   PENDING: { type: "in-progress", text: "is waiting" },
@@ -57,8 +58,8 @@ export function NotificationProvider({ children }: { children: (bar: ReactNode) 
   const put = useCallback(
     (id: string, item: FlashbarProps.MessageDefinition) =>
       setItems((all) => {
-        const whole = { ...item, id, dismissible: true, onDismiss: () => dismiss(id) };
-        return all.some((each) => each.id === id) ? all.map((each) => (each.id === id ? whole : each)) : [whole, ...all].slice(0, 5);
+        const whole = { ...item, id, dismissible: true, dismissLabel: "Dismiss", onDismiss: () => dismiss(id) };
+        return all.some((each) => each.id === id) ? all.map((each) => (each.id === id ? whole : each)) : [whole, ...all].slice(0, MOST_SHOWN);
       }),
     [dismiss],
   );
@@ -76,10 +77,12 @@ export function NotificationProvider({ children }: { children: (bar: ReactNode) 
       const poll = async (): Promise<void> => {
         const answer = await client.query(SessionStateDocument, { id: session.id }, { requestPolicy: "network-only" });
         const node = answer.data?.node;
-        if (node?.__typename === "Session" && isFinal(node.state)) {
+        if (node?.__typename === "Session") {
           show(node.state);
-          if (node.state === "SUCCESS") after(SHOWN_MS, () => dismiss(session.id));
-          return;
+          if (isFinal(node.state)) {
+            if (node.state === "SUCCESS") after(SHOWN_MS, () => dismiss(session.id));
+            return;
+          }
         }
         after(POLL_MS, () => void poll());
       };

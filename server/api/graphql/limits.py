@@ -116,7 +116,8 @@ class Measure:
             below = self._inside(node.selection_set, inner)
             found.depth += below.depth
             found.aliases += below.aliases
-            found.cost += below.cost * self._length(node, definition)
+            # Introspection is bounded by the schema's size and by graphql-core's own rule against nesting it.
+            found.cost += below.cost * (1 if parent.name.startswith("__") else self._length(node, definition))
         return found
 
     def _length(self, node: FieldNode, definition: GraphQLField) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any, Protocol
@@ -23,6 +23,7 @@ from server.api.rest.shim import (
     Sorting,
     Window,
     collect,
+    derived_id,
     global_id,
     link,
     locally_sorted,
@@ -173,6 +174,16 @@ async def session_log(execute: Execute, call: Call) -> Response:
     return reply({"sessionId": plain_id(id), "log": [sessions.show_line(call, line) for line in lines]})
 
 
+async def machine_list(execute: Execute, call: Call) -> Response:
+    """Regions are names here and UUIDs at clients: ``RegionId`` is looked up before the list is read."""
+    wanted = call.query.get("regionid")
+    if wanted:
+        known = (await run(execute, call, "regions", {}))["regions"]
+        names = [one["name"] for one in known if {one["name"], derived_id("region", one["name"])} & set(map(str.lower, wanted))]
+        call = replace(call, query={**call.query, "regionid": names or ["none"]})
+    return await listing("machines", "resources", machines)(execute, call)
+
+
 ROWS: Sequence[Row] = (
     Row("POST", "/token", token),
     Row("DELETE", "/token", sign_out),
@@ -180,7 +191,7 @@ ROWS: Sequence[Row] = (
     Row("GET", "/sessions", listing("sessions", "sessions", sessions)),
     Row("GET", "/sessions/{id}", single("session", "Session", "id", sessions.show)),
     Row("GET", "/sessions/{id}/log", session_log),
-    Row("GET", "/virtualMachines", listing("machines", "resources", machines)),
+    Row("GET", "/virtualMachines", machine_list),
     Row(
         "GET",
         "/virtualMachines/policies",

@@ -3,7 +3,6 @@ import RadioGroup from "@cloudscape-design/components/radio-group";
 import { useNavigate } from "react-router";
 import { StartPolicyDocument, type PolicyRowFragment } from "../../api/generated";
 import { useCommand } from "../../api/useData";
-import { useNotifications } from "../../app/notifications";
 import { paths } from "../../app/paths";
 import { count } from "../../format/schedule";
 import { Confirm } from "../../ui/Confirm";
@@ -12,7 +11,6 @@ import { Confirm } from "../../ui/Confirm";
 export function RunPolicy({ policy, onClose }: { policy: PolicyRowFragment; onClose: () => void }) {
   const [backup, setBackup] = useState(policy.repository !== null);
   const start = useCommand(StartPolicyDocument);
-  const notifications = useNotifications();
   const navigate = useNavigate();
 
   async function run(): Promise<void> {
@@ -21,7 +19,6 @@ export function RunPolicy({ policy, onClose }: { policy: PolicyRowFragment; onCl
     const { session } = data.startPolicy;
     onClose();
     if (session) {
-      notifications.session(session);
       void navigate(paths.session(session.id));
     }
   }

@@ -14,7 +14,7 @@ import { useNavigate, useParams } from "react-router";
 import { StartInstanceRestoreDocument, type InstanceRestoreInput } from "../../api/generated";
 import { fieldError, type Problem } from "../../api/errors";
 import { useCommand } from "../../api/useData";
-import { ProblemText, useNotifications } from "../../app/notifications";
+import { ProblemText } from "../../app/notifications";
 import { Page } from "../../app/page";
 import { paths } from "../../app/paths";
 import { count } from "../../format/schedule";
@@ -77,7 +77,6 @@ function Steps({ point }: { point: PointDetail }) {
   });
   const where = useTargets(choice.accountId, choice.region);
   const start = useCommand(StartInstanceRestoreDocument);
-  const notifications = useNotifications();
   const navigate = useNavigate();
   const home = choice.accountId === point.resource.account.id && choice.region === point.region;
   const change = (part: Partial<Choice>): void => {
@@ -89,7 +88,6 @@ function Steps({ point }: { point: PointDetail }) {
     const { data } = await start.run({ input: inputOf(point, choice) });
     const session = data?.startInstanceRestore.session;
     if (!session) return;
-    notifications.session(session);
     void navigate(paths.session(session.id));
   }
 

@@ -12,7 +12,7 @@ import { useNavigate, useParams } from "react-router";
 import { StartVolumeRestoreDocument } from "../../api/generated";
 import { fieldError } from "../../api/errors";
 import { useCommand } from "../../api/useData";
-import { ProblemText, useNotifications } from "../../app/notifications";
+import { ProblemText } from "../../app/notifications";
 import { Page } from "../../app/page";
 import { paths } from "../../app/paths";
 import { count } from "../../format/schedule";
@@ -59,7 +59,6 @@ function Steps({ point }: { point: PointDetail }) {
   const [tried, setTried] = useState(false);
   const where = useTargets(accountId, region);
   const start = useCommand(StartVolumeRestoreDocument);
-  const notifications = useNotifications();
   const navigate = useNavigate();
   const zones = where.targets.data?.restoreTargets.zones;
 
@@ -83,7 +82,6 @@ function Steps({ point }: { point: PointDetail }) {
     });
     const session = data?.startVolumeRestore.session;
     if (!session) return;
-    notifications.session(session);
     void navigate(paths.session(session.id));
   }
 

@@ -121,7 +121,7 @@ function Summary({ session }: { session: SessionDetail }) {
   return (
     <Container header={<Header variant="h2">Summary</Header>}>
       <SpaceBetween size="l">
-        <KeyValuePairs columns={6} minColumnWidth={120} items={items} />
+        <KeyValuePairs columns={3} items={items} />
         {running && session.progressTotal > 0 && (
           <ProgressBar
             label="Progress"
@@ -172,7 +172,7 @@ function Tasks({ session }: { session: SessionDetail }) {
         { id: "took", header: "Duration", cell: (task) => <Took from={task.startedAt} to={task.endedAt} /> },
         {
           id: "message",
-          header: "Now",
+          header: "Note",
           minWidth: 220,
           cell: (task) => (
             <Box color={task.state === "ERROR" ? "text-status-error" : "text-body-secondary"}>
