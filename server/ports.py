@@ -71,8 +71,18 @@ class Blocks(Protocol):
 
     def read(self, place: Place, snapshot_id: str, block: BlockRef) -> bytes: ...
 
-    def start(self, place: Place, *, size_gib: int, token: str, description: str, tags: Mapping[str, str]) -> str:
-        """A new pending snapshot's id; the same ``token`` gives the same snapshot."""
+    def start(
+        self,
+        place: Place,
+        *,
+        size_gib: int,
+        token: str,
+        description: str,
+        tags: Mapping[str, str],
+        encrypted: bool = False,
+    ) -> str:
+        """A new pending snapshot's id; the same ``token`` gives the same snapshot. ``encrypted``: under the default EBS key
+        of the account and Region, whose policy every principal of the account may use through EBS."""
         ...
 
     def write(self, place: Place, snapshot_id: str, index: int, data: bytes) -> None: ...

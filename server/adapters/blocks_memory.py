@@ -107,7 +107,16 @@ class MemoryBlocks:
             )
         return data
 
-    def start(self, place: Place, *, size_gib: int, token: str, description: str, tags: Mapping[str, str]) -> str:
+    def start(
+        self,
+        place: Place,
+        *,
+        size_gib: int,
+        token: str,
+        description: str,
+        tags: Mapping[str, str],
+        encrypted: bool = False,
+    ) -> str:
         self._enter("start")
         with self._lock:
             if token not in self._started:

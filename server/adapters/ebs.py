@@ -134,13 +134,23 @@ class EbsBlocks:
 
     # ---- the port: writing
 
-    def start(self, place: Place, *, size_gib: int, token: str, description: str, tags: Mapping[str, str]) -> str:
+    def start(
+        self,
+        place: Place,
+        *,
+        size_gib: int,
+        token: str,
+        description: str,
+        tags: Mapping[str, str],
+        encrypted: bool = False,
+    ) -> str:
         wanted = {
             "VolumeSize": size_gib,
             "ClientToken": token,
             "Description": description,
             "Timeout": PENDING_MINUTES,
             "Tags": [{"Key": key, "Value": value} for key, value in sorted(tags.items())],
+            **({"Encrypted": True} if encrypted else {}),
         }
         body = json.dumps(wanted).encode()
         headers = (("content-type", "application/json"),)

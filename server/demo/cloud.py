@@ -86,7 +86,7 @@ class Cloud:
             log.debug("losing the reply of %s", operation)
             drop_connection(send)
             return
-        if request.unread:
+        if not await request.settle():
             reply.headers.append(("connection", "close"))
         await reply.send(send, head=request.method == "HEAD")
 

@@ -73,19 +73,19 @@ class EbsDirect:
             body = await request.read(BLOCK_SIZE if request.method == "PUT" else DOCUMENT_MAX)
         except BodyTooLarge:
             raise invalid("INVALID_PARAMETER_VALUE", f"A block has {BLOCK_SIZE} bytes.")
-        digest = b""
-        if declared is None or request.method == "PUT":
-            digest = (await asyncio.to_thread(hashlib.sha256, body)).digest()
-            if declared is not None:
-                check_payload(declared, digest.hex())
-        caller = self._gate.admit(request, signature, declared or digest.hex())
+        if declared is None:
+            signed = await asyncio.to_thread(hashlib.sha256, body)
+            caller = self._gate.admit(request, signature, signed.hexdigest())
+        else:
+            caller = self._gate.admit(request, signature, declared)
         match = _BLOCK_PATH.match(request.path)
         if match and request.method == "GET":
             return self._get_block(caller, match[1], int(match[2]), request.query())
         if match and request.method == "PUT":
-            return await asyncio.to_thread(self._put_block, caller, match[1], int(match[2]), request, digest)
+            return await asyncio.to_thread(self._put_block, caller, match[1], int(match[2]), request)
         if (match := _LIST_PATH.match(request.path)) and request.method == "GET":
             return self._list(caller, match[1], match[2] == "changedblocks", request.query())
+        check_payload(declared or "", hashlib.sha256(body).hexdigest())
         if request.path == "/snapshots" and request.method == "POST":
             return await asyncio.to_thread(self._start, caller, request)
         if (match := _COMPLETION_PATH.match(request.path)) and request.method == "POST":
@@ -250,8 +250,10 @@ class EbsDirect:
             raise invalid("WRITE_REQUEST_TIMEOUT", f"The upload of '{snapshot_id}' has timed out.")
         return snapshot, disk
 
-    def _put_block(self, caller: Caller, snapshot_id: str, index: int, request: Request, digest: bytes) -> Reply:
+    def _put_block(self, caller: Caller, snapshot_id: str, index: int, request: Request) -> Reply:
         headers = request.headers
+        digest = hashlib.sha256(request.body).digest()
+        check_payload(headers.get("x-amz-content-sha256", ""), digest.hex())
         if headers.get("x-amz-checksum-algorithm") != "SHA256":
             raise invalid("INVALID_PARAMETER_VALUE", "The checksum algorithm must be SHA256.")
         if headers.get("x-amz-data-length") != str(BLOCK_SIZE) or len(request.body) != BLOCK_SIZE:

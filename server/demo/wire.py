@@ -13,6 +13,7 @@ Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
+DRAIN_MAX = 64 * 1024 * 1024  # bytes of a refused body that are still received, to keep the connection
 STREAM_CHUNK = 1024 * 1024  # file bytes per send: large enough to be cheap, small enough to bound memory
 
 
@@ -36,6 +37,7 @@ class Request:
     receive: Receive
     client_host: str
     body: bytes = b""
+    begun: bool = False  # some of the body has been asked for
     finished: bool = False  # the whole body has been received
 
     @classmethod
@@ -60,6 +62,7 @@ class Request:
 
     async def chunks(self) -> AsyncIterator[bytes]:
         """The body as it arrives. Errors: ClientGone."""
+        self.begun = True
         while True:
             message = await self.receive()
             if message["type"] == "http.disconnect":
@@ -75,6 +78,22 @@ class Request:
         """Whether a body may still be on its way: then the connection cannot be used for another request."""
         announced = self.headers.get("content-length", "0") != "0" or "transfer-encoding" in self.headers
         return announced and not self.finished
+
+    async def settle(self) -> bool:
+        """Take in what is left of the body. False when that is too much: then the connection must be closed.
+
+        A client that waits for "100 Continue" sends nothing when it is refused first.
+        """
+        if not self.unread:
+            return True
+        if not self.begun and self.headers.get("expect", "").lower() == "100-continue":
+            return False
+        received = 0
+        async for chunk in self.chunks():
+            received += len(chunk)
+            if received > DRAIN_MAX:
+                return False
+        return True
 
     async def read(self, limit: int) -> bytes:
         """The whole body, at most ``limit`` bytes. Errors: ClientGone, BodyTooLarge."""

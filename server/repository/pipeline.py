@@ -7,7 +7,6 @@ Workers read and compute; uploaders put packs. Everything between them is bounde
 from __future__ import annotations
 
 import json
-import os
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -21,11 +20,12 @@ from blake3 import blake3
 from server.domain.errors import Cancelled, Damaged, InvalidInput
 from server.ports import BLOCK_SIZE, BlockRef
 from server.repository.builder import TreeBuilder, overlay, squeeze
-from server.repository.control import Control, DiskInput, Progress
+from server.repository.control import Control, DiskInput, Progress, Tuning
 from server.repository.crypto import CHECK_REMEDY, TYPE_DATA_PACK, TYPE_TREE_PACK
 from server.repository.fetch import Fetcher, TreeReader
 from server.repository.manifest import DiskRecord
-from server.repository.pack import DATA_PACK_SIZE, KIND_BLOCK, KIND_STATE, RAW, TREE_PACK_SIZE, ZSTD
+from server.repository.pack import KIND_BLOCK, KIND_STATE, RAW, TREE_PACK_SIZE, ZSTD
+from server.repository.recent import RecentIds
 from server.repository.sink import WAIT, PackSink, Stopped, wait_for
 from server.repository.tree import (
     ID_SIZE,
@@ -43,52 +43,6 @@ from server.repository.vault import Vault
 ZERO_BLOCK = bytes(BLOCK_SIZE)
 MAX_STATE_SIZE = 16 * 1024 * 1024
 GRACE = 3.0  # seconds a cancelled or failed disk waits for its workers; a read that hangs longer is left to end alone
-
-
-@dataclass(frozen=True, slots=True)
-class Tuning:
-    """Sizes and numbers the defaults of which were measured on two cores. Memory: about ``buffers`` packs plus
-    ``threads`` blocks plus 60 MiB.
-
-    ``threads`` read (network latency wants many), ``cores`` of them compute at once; ``level`` is zstd's.
-    """
-
-    threads: int = 12
-    cores: int = field(default_factory=lambda: max(2, os.cpu_count() or 2))
-    batch: int = 8  # blocks per unit of work
-    pack_size: int = DATA_PACK_SIZE
-    buffers: int = 5
-    uploads: int = 4
-    level: int = 1
-    progress_every: float = 0.5  # seconds
-    checkpoint_every: float = 8.0  # seconds, at the beginning; grows to 60 on long runs
-    checkpoint_patience: float = 10.0  # a pack that a checkpoint waits for is closed early after so long
-    beat_every: float = 600.0
-
-
-class RecentIds:
-    """The last content ids a run stored, so that equal blocks of its disks are stored once. FIFO, about 16 MiB when full."""
-
-    def __init__(self, limit: int = 65_536) -> None:
-        self._limit = limit
-        self._entries: dict[bytes, Entry] = {}
-        self._lock = threading.Lock()
-
-    def get(self, content_id: bytes) -> Entry | None:
-        return self._entries.get(content_id)
-
-    def add(self, entry: Entry) -> None:
-        with self._lock:
-            self._entries[entry.id] = entry
-            if len(self._entries) > self._limit:
-                del self._entries[next(iter(self._entries))]
-
-    def copy(self) -> RecentIds:
-        """For the next disk: what it adds counts only once it is durable, that is when the disk succeeds."""
-        twin = RecentIds(self._limit)
-        with self._lock:
-            twin._entries = dict(self._entries)
-        return twin
 
 
 @dataclass(slots=True)

@@ -13,7 +13,7 @@ from uuid import UUID, uuid4
 from server.domain.errors import AlreadyThere, Damaged, ForeignFormat, NotFound, NotOwner, WrongPassword
 from server.ports import BLOCK_SIZE, Blobs, Clock
 from server.repository import layout
-from server.repository.control import Control, DiskInput, Progress, resume_index
+from server.repository.control import Control, DiskInput, Progress, Tuning, resume_index
 from server.repository.crypto import (
     FORMAT_VERSION,
     TYPE_GC_STATE,
@@ -27,7 +27,6 @@ from server.repository.crypto import (
 )
 from server.repository.manifest import DiskRecord, Manifest, PointSummary
 from server.repository.pins import Pin
-from server.repository.pipeline import Tuning
 from server.repository.run import BackupRun, DiskResult
 from server.repository.vault import Vault, patiently, put_once, read_owner, read_plain
 

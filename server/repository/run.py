@@ -12,12 +12,13 @@ from uuid import UUID
 from server.domain.errors import AlreadyThere, InvalidInput, NotFound
 from server.ports import BlockRef
 from server.repository import layout
-from server.repository.control import Control, DiskInput
+from server.repository.control import Control, DiskInput, Tuning
 from server.repository.crypto import TYPE_MANIFEST
 from server.repository.fetch import Fetcher, TreeReader
 from server.repository.manifest import DiskRecord, Manifest
 from server.repository.pins import Pin, expired_run
-from server.repository.pipeline import DiskPipeline, RecentIds, Tuning
+from server.repository.pipeline import DiskPipeline
+from server.repository.recent import RecentIds
 from server.repository.tree import top_level
 from server.repository.vault import Vault
 

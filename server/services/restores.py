@@ -265,6 +265,7 @@ def _begun(run: Run, where: Place, disk: DiskSnapshot) -> str:
         token=f"{run.task.id}-{disk.disk_id}"[:64],
         description=f"Holdfast: temporary, restoring {disk.disk_id} of {run.task.name}",
         tags={"holdfast:task": str(run.task.id), "holdfast:temporary": "restore"},
+        encrypted=bool(disk.document.get("encrypted")),
     )
     document = run.task.document
     run.save({**document, "snapshots": {**document["snapshots"], disk.disk_id: snapshot_id}})
@@ -296,14 +297,20 @@ def _create(run: Run, point: RestorePoint, where: Place, create: Create) -> Next
     step = create(run, _workload(run.app, point), job)
     if not step.done:
         waiting = {**document, "memo": step.memo}
-        lines = (Line(f"{run.task.name}: {step.message}"),) if step.message and step.message != run.task.message else ()
-        return Next(stage="create", document=waiting, wait=step.wait, message=step.message, lines=lines)
+        news = (Line(f"{run.task.name}: {step.message}"),) if step.message and step.message != run.task.message else ()
+        return Next(stage="create", document=waiting, wait=step.wait, message=step.message, lines=news)
     result: dict[str, Any] = {key: step.memo[key] for key in ("instanceId", "volumes") if key in step.memo}
-    line = Line(f"{run.task.name}: {_created(result)}", Level.SUCCESS, data=result)
+    warnings = tuple(Line(f"{run.task.name}: {text}", Level.WARNING) for text in step.memo.get("warnings", ()))
+    result["warnings"] = [line.message for line in warnings]
+    lines = (*warnings, Line(f"{run.task.name}: {_created(result)}", Level.SUCCESS, data=result))
     if point.leg is Leg.SNAPSHOT:
-        return Done(message=_created(result), document={"result": result}, lines=(line,))
+        return Done(state=_verdict(result), message=_created(result), document={"result": result}, lines=lines)
     kept = {**document, "result": result, "memo": {}}
-    return Next(stage="tidy", document=kept, message="Removing temporary snapshots.", lines=(line,))
+    return Next(stage="tidy", document=kept, message="Removing temporary snapshots.", lines=lines)
+
+
+def _verdict(result: dict[str, Any]) -> State:
+    return State.WARNING if result["warnings"] else State.SUCCESS
 
 
 def _created(result: dict[str, Any]) -> str:
@@ -316,7 +323,7 @@ def _created(result: dict[str, Any]) -> str:
 def _tidy(run: Run, where: Place) -> Done:
     """Remove the temporary snapshots. What was restored is good whatever comes of this."""
     document = run.task.document
-    lines, state = [], State.SUCCESS
+    lines, state = [], _verdict(document["result"])
     for snapshot_id in sorted(document["snapshots"].values()):
         try:
             _delete_snapshot(run, where, snapshot_id)
@@ -340,7 +347,8 @@ def _delete_snapshot(run: Run, where: Place, snapshot_id: str) -> None:
 def _cleanup(run: Run) -> None:
     """Nothing half-made stays: what carries the task's tag goes, temporary snapshots too."""
     point, where = _subject(run)
-    _workload(run.app, point).abandon(where, str(run.task.id))
+    if "result" not in run.task.document:  # else what was restored is whole, and the person's
+        _workload(run.app, point).abandon(where, str(run.task.id))
     for snapshot_id in sorted(run.task.document.get("snapshots", {}).values()):
         _delete_snapshot(run, where, snapshot_id)
 

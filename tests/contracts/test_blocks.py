@@ -6,7 +6,6 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-import resource
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -18,7 +17,6 @@ from typing import Any, Protocol
 from urllib.parse import parse_qs, urlsplit
 from uuid import uuid4
 
-import boto3
 import pytest
 
 from server.adapters import ebs as ebs_module
@@ -351,37 +349,6 @@ def test_many_threads_share_a_client(client: EbsBlocks, region: Site) -> None:
     for thread in threads:
         thread.join()
     assert not wrong
-
-
-def test_a_block_costs_far_less_than_with_boto3(client: EbsBlocks, region: Site) -> None:
-    """Over plain HTTP and without the checksum, which boto3 does not verify: about an eighth; a third leaves room for noise."""
-    bench = DemoBench(client, region)
-    for index in range(16):
-        bench.write(index, index + 1)
-    snapshot = bench.snapshot()
-    blocks = list(client.allocated(HOME, snapshot)) * 6
-    data = filled(1)
-    theirs = boto3.client("ebs", region_name=REGION, endpoint_url=region.account.url)
-    ours = cpu(lambda block: client.read(HOME, snapshot, block), blocks)
-    checksum = cpu(lambda _: hashlib.sha256(data).digest(), blocks)
-    boto = cpu(
-        lambda block: theirs.get_snapshot_block(SnapshotId=snapshot, BlockIndex=block.index, BlockToken=block.token)[
-            "BlockData"
-        ].read(),
-        blocks,
-    )
-    theirs.close()
-    assert ours - checksum < boto / 3
-
-
-def cpu(work: Callable[[BlockRef], object], blocks: list[BlockRef]) -> float:
-    """CPU seconds of this thread."""
-    work(blocks[0])
-    before = resource.getrusage(resource.RUSAGE_THREAD)
-    for block in blocks:
-        work(block)
-    after = resource.getrusage(resource.RUSAGE_THREAD)
-    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
 # ---- answers no AWS gives on demand: from a server of our own

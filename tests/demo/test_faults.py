@@ -131,3 +131,16 @@ def test_faults_nobody_can_cause_are_refused(troubled: Cloud, document: Any) -> 
         troubled.control("POST", "faults", document)
     assert caught.value.code == 400
     caught.value.close()
+
+
+def test_a_refused_body_does_not_break_the_connection(troubled: Cloud) -> None:
+    """Clients that send a body at once, without asking first, still get the answer, on a connection that goes on."""
+    import http.client
+
+    connection = http.client.HTTPConnection(troubled.url.removeprefix("http://"), timeout=10)
+    for _ in range(3):
+        connection.request("PUT", f"/snapshots/{SNAPSHOT}/blocks/0", block("a"), {"content-type": "application/octet-stream"})
+        reply = connection.getresponse()
+        assert (reply.status, reply.getheader("connection")) == (403, None)
+        reply.read()
+    connection.close()

@@ -141,3 +141,16 @@ def test_kills_while_busy_lose_nothing_acknowledged(fresh_cloud: Cloud) -> None:
     stored = sum(1 for _ in (fresh_cloud.data / "objects").glob("??/*"))
     listed = fresh_cloud.client("s3").list_objects_v2(Bucket="busy")["KeyCount"]
     assert stored == listed  # nothing half written is left behind
+
+
+def test_encrypted_disks_keep_their_key(fresh_cloud: Cloud) -> None:
+    ec2 = fresh_cloud.client("ec2")
+    volume_id = fresh_cloud.volume((0, block("e")), Encrypted=True)
+    snapshot_id = fresh_cloud.snapshot(volume_id)
+    key = ec2.describe_volumes(VolumeIds=[volume_id])["Volumes"][0]["KmsKeyId"]
+    restart(fresh_cloud)
+    ec2 = fresh_cloud.client("ec2")
+    snapshot = ec2.describe_snapshots(SnapshotIds=[snapshot_id])["Snapshots"][0]
+    assert (snapshot["Encrypted"], snapshot["KmsKeyId"]) == (True, key)
+    copy = ec2.create_volume(SnapshotId=snapshot_id, AvailabilityZone="us-east-1a")
+    assert (copy["Encrypted"], copy["KmsKeyId"]) == (True, key)

@@ -202,10 +202,11 @@ def record(**volume: Any) -> Memo:
     return {"instance": instance, "volumes": [disk]}
 
 
-def created(aws: ScriptedAws, ec2: Ec2, document: Memo, *, encrypted: bool = False, **options: Any) -> tuple[Memo, Memo]:
+def created(aws: ScriptedAws, ec2: Ec2, document: Memo, *, key: str | None = None, **options: Any) -> tuple[Memo, Memo]:
     """The parameters of CreateVolume, and the memo after it."""
     aws.answers["ec2", "describe_volumes"] = {"Volumes": []}
-    source = snapshot_of("vol-1", "snap-1", "completed", Encrypted=encrypted)
+    encryption = {"Encrypted": True, "KmsKeyId": key} if key else {"Encrypted": False}
+    source = snapshot_of("vol-1", "snap-1", "completed", **encryption)
     aws.answers["ec2", "describe_snapshots"] = {"Snapshots": [source]}
     aws.answers["ec2", "create_volume"] = {"VolumeId": "vol-new"}
     job = restore_job(document, ec2)
@@ -246,8 +247,14 @@ def test_a_key_of_another_region_is_replaced_with_a_warning(aws: ScriptedAws, ec
 
 
 def test_an_encrypted_snapshot_brings_its_own_key(aws: ScriptedAws, ec2: Ec2) -> None:
-    params, _ = created(aws, ec2, record(encrypted=True, kmsKeyId=KEY), encrypted=True)
+    params, _ = created(aws, ec2, record(encrypted=True, kmsKeyId=KEY), key=KEY)
     assert "Encrypted" not in params
+
+
+def test_data_that_travelled_under_the_default_key_gets_its_own_again(aws: ScriptedAws, ec2: Ec2) -> None:
+    params, memo = created(aws, ec2, record(encrypted=True, kmsKeyId=KEY), key=f"arn:aws:kms:{REGION}:123456789012:key/default")
+    assert (params["Encrypted"], params["KmsKeyId"]) == (True, KEY)
+    assert memo["warnings"] == []
 
 
 def test_a_client_token_fits_into_64_characters_and_differs_per_disk(ec2: Ec2) -> None:

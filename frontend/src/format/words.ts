@@ -1,4 +1,4 @@
-import type { AccountState, Leg, PointState, RepositoryState, Role, SessionKind, State, StorageKind } from "../api/generated";
+import type { AccountState, Leg, RepositoryState, Role, SessionKind, State, StorageKind } from "../api/generated";
 
 /** What the console calls things: one word each, everywhere. */
 export const SESSION_KIND: Record<SessionKind, string> = {
@@ -20,8 +20,6 @@ export const STATE: Record<State, string> = {
 };
 
 export const LEG: Record<Leg, string> = { SNAPSHOT: "Snapshot", REPLICA: "Replica", BACKUP: "Backup", ARCHIVE: "Archive" };
-
-export const POINT_STATE: Record<PointState, string> = { AVAILABLE: "Available", DELETING: "Being deleted", DELETED: "Deleted" };
 
 export const ACCOUNT_STATE: Record<AccountState, string> = {
   UNCHECKED: "Not checked yet",

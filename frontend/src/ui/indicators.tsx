@@ -5,9 +5,9 @@ import Popover from "@cloudscape-design/components/popover";
 import ProgressBar from "@cloudscape-design/components/progress-bar";
 import SpaceBetween from "@cloudscape-design/components/space-between";
 import StatusIndicator, { type StatusIndicatorProps } from "@cloudscape-design/components/status-indicator";
-import type { AccountState, Leg, PointState, RepositoryState, State } from "../api/generated";
+import type { AccountState, Leg, RepositoryState, State } from "../api/generated";
 import { percent, size } from "../format/size";
-import { ACCOUNT_STATE, LEG, POINT_STATE, REPOSITORY_STATE, STATE } from "../format/words";
+import { ACCOUNT_STATE, LEG, REPOSITORY_STATE, STATE } from "../format/words";
 
 const STATE_TYPE: Record<State, StatusIndicatorProps.Type> = {
   PENDING: "pending",
@@ -34,11 +34,6 @@ export function HealthIndicator({ state, problem }: { state: AccountState | Repo
       {indicator}
     </Popover>
   );
-}
-
-export function PointStateIndicator({ state }: { state: PointState }) {
-  const type: StatusIndicatorProps.Type = state === "AVAILABLE" ? "success" : state === "DELETING" ? "in-progress" : "stopped";
-  return <StatusIndicator wrapText={false} type={type}>{POINT_STATE[state]}</StatusIndicator>;
 }
 
 const LEG_COLOR: Record<Leg, "blue" | "green" | "grey" | "severity-low"> = {

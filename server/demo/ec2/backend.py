@@ -244,14 +244,13 @@ def image_snapshots(image: Ami) -> set[str]:
 
 def visible_snapshot(account: str, region: str, snapshot_id: str) -> Any | None:
     """The snapshot if the account owns it or it is shared with the account (or with all)."""
-    own = ec2_backends[account][region].snapshots.get(snapshot_id)
-    if own is not None:
-        return own
     for owner in list(ec2_backends.keys()):
-        backend = ec2_backends[owner].get(region)
+        backend = ec2_backends[owner].get(region)  # not []: that would make a backend, from whatever thread this is
         snapshot = backend.snapshots.get(snapshot_id) if backend else None
         if snapshot is not None and (
-            account in snapshot.create_volume_permission_userids or "all" in snapshot.create_volume_permission_groups
+            owner == account
+            or account in snapshot.create_volume_permission_userids
+            or "all" in snapshot.create_volume_permission_groups
         ):
             return snapshot
     return None

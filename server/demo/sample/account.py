@@ -77,6 +77,8 @@ def seed(endpoint_url: str, data_dir: Path, size: Size = "small", progress: Prog
     sample.bucket()
     for machine in MACHINES:
         sample.machine(machine)
+    for machine in MACHINES:
+        sample.settle(machine)
     document = {"size": size, "instances": sample.instances, "volumes": sample.volumes}
     draft = data_dir / "sample.json.new"
     draft.write_text(json.dumps(document, indent=1))
@@ -146,6 +148,11 @@ class _Sample:
         self.instances[machine.name] = instance_id
         for volume in _volumes_of(ec2, instance_id):
             self._fill(ec2, machine, volume)
+
+    def settle(self, machine: Machine) -> None:
+        """Wait until the instance runs, or has been stopped."""
+        ec2, instance_id = self._client("ec2", machine.key, machine.region), self.instances[machine.name]
+        _until(lambda: _state(ec2, instance_id) in ("running", "stopping", "stopped"), f"{machine.name} to run")
         if machine.stopped and _state(ec2, instance_id) == "running":
             ec2.stop_instances(InstanceIds=[instance_id])
 
@@ -178,9 +185,7 @@ class _Sample:
             BlockDeviceMappings=mappings,
             TagSpecifications=[{"ResourceType": kind, "Tags": tags} for kind in ("instance", "volume")],
         )
-        instance_id = str(reply["Instances"][0]["InstanceId"])
-        _until(lambda: _state(ec2, instance_id) == "running", f"{machine.name} to run")
-        return instance_id
+        return str(reply["Instances"][0]["InstanceId"])
 
     def _fill(self, ec2: Any, machine: Machine, volume: dict[str, Any]) -> None:
         volume_id, device = str(volume["VolumeId"]), volume["Attachments"][0]["Device"]

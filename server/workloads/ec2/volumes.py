@@ -96,8 +96,8 @@ def create(
     states = _snapshot_states(aws, job, [d.snapshot_id for d in missing]) if missing else {}
     warnings: list[str] = []
     for disk in missing:
-        encrypted = bool(states.get(disk.snapshot_id, {}).get("Encrypted"))
-        params = _parameters(job, disk, volume_type, encrypted=encrypted, warnings=warnings)
+        source = states.get(disk.snapshot_id, {})
+        params = _parameters(disk, volume_type) | _encryption(job, disk, source, warnings)
         name = f"{disk.document.get('tags', {}).get(tags.NAME) or disk.disk_id}{suffix}"
         own = {tags.TASK: job.token, tags.DISK: disk.disk_id, tags.RESTORED_FROM: disk.disk_id, tags.NAME: name}
         labels = tags.to_aws(tags.merged(own, disk.document.get("tags", {})))
@@ -189,10 +189,8 @@ def _snapshot_states(aws: Aws, job: RestoreJob, ids: Sequence[str]) -> dict[str,
     return {s["SnapshotId"]: s for page in pages for s in page["Snapshots"]}
 
 
-def _parameters(
-    job: RestoreJob, disk: DiskSnapshot, volume_type: str | None, *, encrypted: bool, warnings: list[str]
-) -> dict[str, Any]:
-    """Type, speed and encryption as recorded, as far as the type allows. ``encrypted``: the source snapshot is."""
+def _parameters(disk: DiskSnapshot, volume_type: str | None) -> dict[str, Any]:
+    """Type and speed as recorded, as far as the type allows."""
     recorded: Mapping[str, Any] = disk.document
     chosen = volume_type or recorded.get("volumeType") or "gp3"
     params: dict[str, Any] = {"VolumeType": chosen}
@@ -204,16 +202,19 @@ def _parameters(
         params["Iops"] = recorded["iops"]
     if chosen == "gp3" and same_type and recorded.get("throughput"):
         params["Throughput"] = recorded["throughput"]
-    if recorded.get("encrypted") and not encrypted:
-        params["Encrypted"] = True
-        key = recorded.get("kmsKeyId")
-        if key and f":{job.place.region}:" in key:
-            params["KmsKeyId"] = key
-        elif key:
-            warnings.append(
-                f"Disk {disk.disk_id} is encrypted with the default key of {job.place.region}: its own is elsewhere."
-            )
     return params
+
+
+def _encryption(job: RestoreJob, disk: DiskSnapshot, source: Json, warnings: list[str]) -> dict[str, Any]:
+    """The recorded key, unless the snapshot ``source`` is under it already; the default key where that one is out of reach."""
+    key = disk.document.get("kmsKeyId")
+    if not disk.document.get("encrypted") or (source.get("Encrypted") and source.get("KmsKeyId") == key):
+        return {}
+    if key and f":{job.place.region}:" in key:
+        return {"Encrypted": True, "KmsKeyId": key}
+    if key:
+        warnings.append(f"Disk {disk.disk_id} is encrypted with the default key of {job.place.region}: its own is elsewhere.")
+    return {"Encrypted": True}
 
 
 def _union(first: Sequence[str], second: Sequence[str]) -> list[str]:

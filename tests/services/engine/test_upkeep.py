@@ -16,7 +16,7 @@ from server import bootstrap
 from server.domain.access import SYSTEM
 from server.domain.errors import Conflict, InvalidInput, Misconfigured, NotFound
 from server.domain.restore import Leg
-from server.domain.session import State, TaskKind
+from server.domain.session import SessionKind, State, TaskKind
 from server.domain.workload import Resource
 from server.ports import Order, Select
 from server.services import backoff, maintenance, points, rescans, runs, tasks, wording
@@ -156,7 +156,7 @@ def test_a_step_in_the_middle_of_its_work_hears_of_a_cancellation(appliance: App
 
     appliance.handlers = {TaskKind.PROTECT: Handler(step=step, cleanup=sweep)}
     with appliance.app.store.transaction() as tx:
-        draft = runs.SessionDraft(kind=runs.SessionKind.POLICY_RUN, name="long", requested_by="test")
+        draft = runs.SessionDraft(kind=SessionKind.POLICY_RUN, name="long", requested_by="test")
         session = runs.begin(tx, appliance.app, draft, [runs.TaskDraft(kind=TaskKind.PROTECT, name="one")])
     worker = threading.Thread(target=appliance.work)
     worker.start()
@@ -179,7 +179,7 @@ def test_a_task_that_kills_its_workers_ends(appliance: Appliance) -> None:
 
     appliance.handlers = {TaskKind.PROTECT: Handler(step=step)}
     with appliance.app.store.transaction() as tx:
-        draft = runs.SessionDraft(kind=runs.SessionKind.POLICY_RUN, name="deadly", requested_by="test")
+        draft = runs.SessionDraft(kind=SessionKind.POLICY_RUN, name="deadly", requested_by="test")
         session = runs.begin(tx, appliance.app, draft, [runs.TaskDraft(kind=TaskKind.PROTECT, name="one")])
     deaths = 0
     for _ in range(40):

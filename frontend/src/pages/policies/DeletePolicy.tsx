@@ -28,7 +28,7 @@ export function DeletePolicy({ policy, onClose, onDeleted }: DeletePolicyProps) 
         });
       }}
     >
-      <ul>
+      <ul className="hf-sentences">
         <li>
           {policy.resourceCount > 0
             ? `${count(policy.resourceCount, "resource")} ${policy.resourceCount === 1 ? "is" : "are"} no longer protected by it.`

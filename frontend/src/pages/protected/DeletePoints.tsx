@@ -55,9 +55,10 @@ export function DeletePoints({ points, onClose, onStarted }: DeletePointsProps) 
     >
       <div>
         {list(resources.slice(0, NAMED))}
-        {resources.length > NAMED && ` and ${resources.length - NAMED} more`} cannot be brought back to these moments any more:
+        {resources.length > NAMED && ` and ${resources.length - NAMED} more`} cannot be brought back to{" "}
+        {points.length === 1 ? "this moment" : "these moments"} from there any more:
       </div>
-      <ul>
+      <ul className="hf-sentences">
         {points.slice(0, NAMED).map((point) => (
           <li key={point.id}>
             {local(point.at)}: {point.resourceName}, {LEG[point.leg].toLowerCase()}
@@ -65,10 +66,10 @@ export function DeletePoints({ points, onClose, onStarted }: DeletePointsProps) 
         ))}
         {points.length > NAMED && <li>and {points.length - NAMED} more</li>}
       </ul>
-      <div>
-        Snapshots are deleted in AWS.
-        {stored > 0 && ` Space in the repository (up to ${size(stored)}) is freed by its next clean-up; data that other points share stays.`}
-      </div>
+      {points.some((point) => point.leg === "SNAPSHOT") && <div>Snapshots are deleted in AWS.</div>}
+      {stored > 0 && (
+        <div>Up to {size(stored)} in the repository are freed by its next clean-ups; data that other restore points share stays.</div>
+      )}
       {bases.length > 0 && (
         <Alert type="warning">
           {bases.length === 1 ? "One of them is" : `${bases.length} of them are`} what the next backup builds on: without it, that backup reads the
@@ -76,9 +77,9 @@ export function DeletePoints({ points, onClose, onStarted }: DeletePointsProps) 
         </Alert>
       )}
       {check.busy ? (
-        <StatusIndicator type="loading">Checking that they can be deleted</StatusIndicator>
+        <StatusIndicator type="loading">Checking that this can be done</StatusIndicator>
       ) : (
-        checked && <StatusIndicator type="success">Checked: they can be deleted. Nothing has been deleted yet.</StatusIndicator>
+        checked && <StatusIndicator type="success">Checked: {points.length === 1 ? "it" : "they"} can be deleted. Nothing has been deleted yet.</StatusIndicator>
       )}
       <Checkbox checked={understood} onChange={({ detail }) => setUnderstood(detail.checked)}>
         I understand that this cannot be undone.

@@ -13,7 +13,7 @@ import { ListTable, type Choice, type Column } from "../../listing/ListTable";
 import type { ListShape } from "../../listing/address";
 import { useListView } from "../../listing/useListView";
 import { EmptyState } from "../../ui/EmptyState";
-import { LegBadge, PointStateIndicator } from "../../ui/indicators";
+import { LegBadge } from "../../ui/indicators";
 import { RouterButton, RouterLink } from "../../ui/RouterLink";
 import { When } from "../../ui/When";
 import { DeletePoints } from "./DeletePoints";
@@ -129,10 +129,9 @@ const columns: readonly Column<PointRowFragment>[] = [
   {
     id: "where",
     header: "Kept in",
-    minWidth: 140,
+    minWidth: 160,
     cell: (point) => (point.repository ? point.repository.name : `AWS, ${point.region}`),
   },
-  { id: "state", header: "Status", cell: (point) => <PointStateIndicator state={point.state} /> },
   { id: "size", header: "Size", sortingField: "SIZE_BYTES", cell: (point) => <span className="hf-number">{gib(point.sizeBytes)}</span> },
   {
     id: "stored",
@@ -143,7 +142,7 @@ const columns: readonly Column<PointRowFragment>[] = [
   {
     id: "policy",
     header: "Made by",
-    minWidth: 140,
+    minWidth: 180,
     cell: (point) => (
       <div>
         {point.policy ? <RouterLink to={paths.policy(point.policy.id)}>{point.policy.name}</RouterLink> : "–"}

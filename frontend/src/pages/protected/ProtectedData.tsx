@@ -53,7 +53,7 @@ function ByResource() {
     {
       first: list.size,
       offset: list.offset,
-      filter: { search: list.view.search || undefined },
+      filter: { search: list.view.search || undefined, backedUp: true },
       order: [{ field: list.view.sort, direction: list.view.descending ? "DESC" : "ASC" }],
     },
     { live: ["restore_point", "resource"] },

@@ -181,7 +181,7 @@ function Remove({ repository, onClose, onRemoved }: AskProps & { onRemoved: () =
         });
       }}
     >
-      <ul>
+      <ul className="hf-sentences">
         <li>Its files stay where they are, at {repository.url}.</li>
         <li>
           {repository.pointCount > 0
