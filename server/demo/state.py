@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import io
+import logging
 import pickle
 from collections.abc import Callable
 from typing import Any
 
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from moto.core.base_backend import BackendDict
 
 from server.demo.ledger import Ledger
+
+log = logging.getLogger(__name__)
 
 _NAME = "moto"
 _EMPTY_FORGOTTEN = frozenset({"instance_metadata", "moto_api"})  # no state of their own
@@ -24,19 +31,61 @@ def _backends() -> dict[tuple[str, str, str], Any]:
     }
 
 
+class _Pickler(pickle.Pickler):
+    """Pickles private keys too (of KMS keys and key pairs)."""
+
+    def reducer_override(self, value: Any) -> Any:
+        if isinstance(value, RSAPrivateKey | EllipticCurvePrivateKey):
+            encoded = value.private_bytes(
+                serialization.Encoding.DER, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+            )
+            return _private_key, (encoded,)
+        return NotImplemented
+
+
+def _private_key(encoded: bytes) -> Any:
+    return serialization.load_der_private_key(encoded, None)
+
+
+def _pickled(backends: dict[tuple[str, str, str], Any]) -> bytes:
+    body = io.BytesIO()
+    _Pickler(body, pickle.HIGHEST_PROTOCOL).dump(backends)
+    return body.getvalue()
+
+
 class Memory:
     """Saves and restores moto. The caller holds moto's lock."""
 
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
         self._seen = 0
+        self._unkept: set[str] = set()
 
     def save(self) -> None:
         backends = _backends()
-        body = pickle.dumps(backends, pickle.HIGHEST_PROTOCOL)
+        kept = {name: backend for name, backend in backends.items() if name[0] not in self._unkept}
+        try:
+            body = _pickled(kept)
+        except (TypeError, AttributeError, pickle.PicklingError):
+            self._leave_out_what_cannot_be_kept(kept)
+            self.save()
+            return
         with self._ledger.write() as db:
             db.execute("INSERT OR REPLACE INTO document (name, body) VALUES (?, ?)", (_NAME, body))
         self._seen = len(backends)
+
+    def _leave_out_what_cannot_be_kept(self, backends: dict[tuple[str, str, str], Any]) -> None:
+        """Find the services whose state cannot be pickled. Errors: RuntimeError when it is none of them."""
+        found = set()
+        for name, backend in backends.items():
+            try:
+                _pickled({name: backend})
+            except (TypeError, AttributeError, pickle.PicklingError) as error:
+                found.add(name[0])
+                log.warning("the state of %s will not outlive this process: %s", name[0], error)
+        if not found:
+            raise RuntimeError("moto's state cannot be saved, though each part of it can")
+        self._unkept |= found
 
     def grown(self) -> bool:
         """Whether a request made moto create a backend (a Region's default VPC has random ids, which must stay)."""

@@ -274,6 +274,7 @@ class Story:
             TextColumn("[dim]{task.fields[said]}"),
             console=self.console,
             transient=True,
+            disable=not self.console.is_terminal,  # a pipe gets one line per step
         )
 
     def _table(self) -> Table:

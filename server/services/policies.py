@@ -275,17 +275,18 @@ def coverage(app: Services, caller: Caller, wanted: Sequence[Policy]) -> dict[UU
     counts: defaultdict[UUID, int] = defaultdict(int)
     with app.store.transaction() as tx:
         rivals = enabled(tx)
+        before = {policy.id: [one for one in rivals if _rank(one) < _rank(policy)] for policy in wanted}
         for resource in present(tx, (Where("account_id", "in", list(owners)), Where("region", "in", list(regions)))):
             for policy in wanted:
-                before = rivals if not policy.enabled else rivals[: _rank(rivals, policy)]
                 covered = policy.workload == resource.workload and domain.verdict(policy.scope, resource).covered
-                if covered and not protects(before, resource):
+                if covered and not protects(before[policy.id], resource):
                     counts[policy.id] += 1
     return {policy.id: counts[policy.id] for policy in wanted}
 
 
-def _rank(rivals: Sequence[Policy], policy: Policy) -> int:
-    return next((index for index, one in enumerate(rivals) if one.id == policy.id), len(rivals))
+def _rank(policy: Policy) -> tuple[int, datetime, UUID]:
+    """Who comes first claims a resource: the smaller number, then the older."""
+    return policy.priority, policy.created_at, policy.id
 
 
 def covering(app: Services, caller: Caller, resource_id: UUID) -> list[UUID]:

@@ -167,28 +167,27 @@ def _refuse_twins(tx: Tx, candidate: Repository) -> None:
 
 
 def _reach(app: Services, candidate: Repository, *, create: bool) -> Engine | None:
-    """Open what is there, else create it. None when nothing is there and nothing may be created."""
-    owner = app.owner_id()
+    """Create a repository, or open the one that is there. None when nothing is there and nothing may be created."""
     try:
         blobs = app.open_blobs(candidate)
-        opened = _open(app, blobs, candidate, owner)
-        if opened is None and create:
-            try:
-                opened = Engine.create(blobs, candidate.password, clock=app.clock, owner=owner)
-            except AlreadyThere:  # somebody else was quicker: theirs is the one to open
-                opened = _open(app, blobs, candidate, owner)
-        elif opened is None:
-            next(iter(blobs.list()), None)  # a dry run at least proves that the place can be listed
+        return _made(app, blobs, candidate) if create else _seen(app, blobs, candidate)
     except HoldfastError as refusal:
         raise _explained(refusal, candidate) from refusal
-    return opened
 
 
-def _open(app: Services, blobs: Blobs, candidate: Repository, owner: UUID) -> Engine | None:
+def _made(app: Services, blobs: Blobs, candidate: Repository) -> Engine:
+    owner = app.owner_id()
     try:
+        return Engine.create(blobs, candidate.password, clock=app.clock, owner=owner)
+    except AlreadyThere:
         return Engine.open(blobs, candidate.password, clock=app.clock, owner=owner)
+
+
+def _seen(app: Services, blobs: Blobs, candidate: Repository) -> Engine | None:
+    try:
+        return Engine.open(blobs, candidate.password, clock=app.clock, owner=app.owner_id())
     except NotFound:
-        return None
+        return None  # the folder was listed, and is empty
 
 
 def _explained(refusal: HoldfastError, candidate: Repository) -> HoldfastError:
@@ -197,13 +196,7 @@ def _explained(refusal: HoldfastError, candidate: Repository) -> HoldfastError:
     path, said = "location", refusal.message
     if isinstance(refusal, WrongPassword):
         path, said = "password", f"There is a repository at {place}, and this is not its password."
-    elif isinstance(refusal, ForeignFormat):
-        said = f"The folder {place} holds something that is no repository of this version: {refusal.message}"
-    elif isinstance(refusal, Damaged):
-        said = f"The repository at {place} is damaged: {refusal.message}"
-    elif isinstance(refusal, AwsNotFound | NotFound):
-        said = f"There is no bucket {candidate.location}." if candidate.kind is StorageKind.S3 else refusal.message
-    elif not isinstance(refusal, AwsAccessDenied):
+    elif not isinstance(refusal, ForeignFormat | Damaged | AwsNotFound | AwsAccessDenied):
         return refusal  # what the input did not cause: owned by another appliance, disk full, storage down
     return InvalidInput(said, remedy=refusal.remedy or _remedy(path), fields={path: said})
 

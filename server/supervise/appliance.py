@@ -13,7 +13,7 @@ from typing import Final
 from server.settings import PREFIX, Settings
 from server.supervise.ports import is_free, port_taken, remembered_port
 from server.supervise.postgres import Postgres
-from server.supervise.processes import Lock, Program, Sink, Supervisor
+from server.supervise.processes import Lock, Part, Program, Sink, Supervisor
 from server.supervise.redis import Redis
 
 DEMO_CREDENTIALS: Final = {
@@ -47,6 +47,7 @@ class Appliance:
         self._supervisor = Supervisor(sink)
         self._lock = Lock(settings.data_dir)
         self.programs: dict[str, Program] = {}
+        self.servers: dict[str, Part] = {}  # PostgreSQL and Redis, where they are ours
 
     def start(self, report: Report = lambda _: None, *, furnish: Callable[[str], None] = lambda _: None) -> Settings:
         """Start everything; ``report`` hears of each step. Returns the settings completed with the addresses of our servers.
@@ -88,11 +89,13 @@ class Appliance:
         if self.settings.database_url is None:
             report("Starting PostgreSQL")
             postgres = Postgres(self.settings.data_dir / "postgres")
+            self.servers[postgres.name] = postgres
             self._supervisor.start(postgres)
             self.settings = dataclasses.replace(self.settings, database_url=postgres.url)
         if self.settings.redis_url is None:
             report("Starting Redis")
             redis = Redis(self.settings.data_dir / "redis")
+            self.servers[redis.name] = redis
             self._supervisor.start(redis)
             self.settings = dataclasses.replace(self.settings, redis_url=redis.url)
 

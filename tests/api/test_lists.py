@@ -92,6 +92,7 @@ def test_a_cursor_of_another_order_is_refused(bench: Bench) -> None:
 
 def test_the_total_is_counted_only_when_asked_for(bench: Bench) -> None:
     add_servers(bench, 7)
+    bench.header()
     without = bench.count_statements(lambda: bench.data("{ resources(first: 2) { edges { node { name } } } }"))
     bench.statements.clear()
     found = bench.data('{ resources(first: 2, filter: {search: "SERVER-00"}) { totalCount } }')
@@ -175,8 +176,8 @@ def add_history(bench: Bench, count: int) -> None:
 WIDE = {
     "resources": """{ resources(first: 100) { totalCount edges { node { name account { name } pointCount lastPointAt legs
         protection { covered reason policy { name repository { name account { name } } } } } } } }""",
-    "policies": """{ policies(first: 100) { edges { node { name resourceCount repository { name pointCount } lastSession { name }
-        scope { account { name } resources { name } excludedResources { name } } } } } }""",
+    "policies": """{ policies(first: 100) { edges { node { name resourceCount repository { name pointCount }
+        lastSession { name } scope { account { name } resources { name } excludedResources { name } } } } } }""",
     "sessions": """{ sessions(first: 100) { edges { node { name policy { name } progressDone progressTotal bytesRead bytesStored
         tasks { name state resource { name account { name } } } } } } }""",
     "points": """{ restorePoints(first: 100) { edges { node { at resource { name } policy { name } session { name }
@@ -207,11 +208,11 @@ def test_statements_do_not_grow_with_the_rows(bench: Bench, noun: str) -> None:
 
 def test_anything_can_be_read_by_its_id(bench: Bench) -> None:
     add_history(bench, 1)
-    found = bench.data("""{ a: accounts(first: 1) { edges { node { id } } } r: resources(first: 1) { edges { node { id } } }
-        p: policies(first: 1) { edges { node { id } } } o: repositories(first: 1) { edges { node { id } } }
-        q: restorePoints(first: 1) { edges { node { id } } } s: sessions(first: 1) { edges { node { id tasks { id } } } } me { id } }""")
-    ids = [found[name]["edges"][0]["node"]["id"] for name in "arpoqs"] + [found["me"]["id"]]
-    ids.append(found["s"]["edges"][0]["node"]["tasks"][0]["id"])
+    lists = ("accounts", "resources", "policies", "repositories", "restorePoints")
+    asked = " ".join(f"{name}(first: 1) {{ edges {{ node {{ id }} }} }}" for name in lists)
+    found = bench.data(f"{{ {asked} sessions(first: 1) {{ edges {{ node {{ id tasks {{ id }} }} }} }} me {{ id }} }}")
+    ids = [found[name]["edges"][0]["node"]["id"] for name in (*lists, "sessions")] + [found["me"]["id"]]
+    ids.append(found["sessions"]["edges"][0]["node"]["tasks"][0]["id"])
     for id in ids:
         node = bench.data("query($id: ID!) { node(id: $id) { id __typename } }", {"id": id})["node"]
         assert node == {"id": id, "__typename": split_id(id)[0]}
@@ -252,8 +253,10 @@ def test_the_overview_adds_up(bench: Bench) -> None:
         scope = Scope(account_id=bench.home.id, regions=("us-east-1",))
         tx.policies.add(make_policy(bench.home, scope=scope))
         tx.sessions.add(make_session(created_at=NOW - timedelta(days=3), state=State.ERROR, started_at=NOW, ended_at=NOW))
-    found = bench.data("""{ overview { resourceCount protectedCount policyCount repositoryCount pointCount sourceBytes storedBytes
-        sessionsLastDay { state count } runningSessions { state } lastSessions { state } } }""")["overview"]
+    found = bench.data("""{ overview { resourceCount protectedCount policyCount repositoryCount pointCount
+        sourceBytes storedBytes sessionsLastDay { state count } runningSessions { state } lastSessions { state } } }""")[
+        "overview"
+    ]
     assert found["resourceCount"] == found["protectedCount"] == 3
     assert found["policyCount"] == 4
     assert (found["repositoryCount"], found["pointCount"]) == (1, 3)

@@ -35,8 +35,8 @@ def cloud() -> Iterator[Cloud]:
 
 @pytest.fixture(scope="session")
 def slow_cloud() -> Iterator[Cloud]:
-    """Shared; a snapshot takes half a second."""
-    yield from _running(0.5)
+    """Shared; a snapshot takes two seconds, an instance as long to start."""
+    yield from _running(2.0)
 
 
 @pytest.fixture
