@@ -22,6 +22,8 @@ BLOCK_SIZE = 524_288
 OWN_FILE = 1
 _SLOT_BITS = 32
 _SLOT_MASK = (1 << _SLOT_BITS) - 1
+_HASHED_AT_ONCE = 256  # blocks per transaction
+_REMEMBER = "INSERT OR REPLACE INTO digest (place, sha256) VALUES (?, ?)"
 ZERO_DIGEST = hashlib.sha256(bytes(BLOCK_SIZE)).digest()
 
 
@@ -106,7 +108,7 @@ class BlockStore:
             return bytes(row[0])
         value = hashlib.sha256(self.read(place) if data is None else data).digest()
         with self._ledger.write() as db:
-            db.execute("INSERT OR REPLACE INTO digest (place, sha256) VALUES (?, ?)", (place, value))
+            db.execute(_REMEMBER, (place, value))
         return value
 
     def put(self, disk: Disk, block: int, data: bytes, digest: bytes | None = None, *, fresh: bool = False) -> None:
@@ -117,8 +119,7 @@ class BlockStore:
                 "INSERT OR REPLACE INTO map (disk, block, place, fresh) VALUES (?, ?, ?, ?)",
                 (disk.number, block, place, int(fresh)),
             )
-            if digest is not None:
-                db.execute("INSERT OR REPLACE INTO digest (place, sha256) VALUES (?, ?)", (place, digest))
+            db.execute(_REMEMBER, (place, hashlib.sha256(data).digest() if digest is None else digest))
 
     def _append(self, data: bytes) -> int:
         with self._slots_lock:
@@ -147,7 +148,17 @@ class BlockStore:
                 "INSERT INTO map (disk, block, place) VALUES (?, ?, ?)",
                 ((disk.number, block, number << _SLOT_BITS | block) for block in blocks),
             )
+        self._remember_digests(disk)
         return len(blocks)
+
+    def _remember_digests(self, disk: Disk) -> None:
+        """Hash an image once, in large transactions, so that no reader has to wait for it."""
+        query = "SELECT place FROM map WHERE disk = ? AND place NOT IN (SELECT place FROM digest) ORDER BY block"
+        places = [int(row[0]) for row in self._ledger.reader.execute(query, (disk.number,))]
+        for begin in range(0, len(places), _HASHED_AT_ONCE):
+            rows = [(place, hashlib.sha256(self.read(place)).digest()) for place in places[begin : begin + _HASHED_AT_ONCE]]
+            with self._ledger.write() as db:
+                db.executemany(_REMEMBER, rows)
 
     def _descriptor(self, number: int) -> int:
         descriptor = self._files.get(number)

@@ -55,6 +55,6 @@ def title(name: str) -> str:
 
 
 def nearest(name: str, known: Iterable[str] = TITLES) -> str | None:
-    """The Region somebody who typed ``name`` probably meant."""
-    found = difflib.get_close_matches(name, list(known), n=1, cutoff=0.7)
-    return found[0] if found else None
+    """The Region somebody who typed ``name`` probably meant: one with the same letters first, else the most similar."""
+    found = difflib.get_close_matches(name, list(known), n=5, cutoff=0.7)
+    return min(found, key=lambda one: sorted(one) != sorted(name), default=None)

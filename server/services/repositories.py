@@ -12,6 +12,7 @@ from server.domain.errors import (
     AlreadyThere,
     AwsAccessDenied,
     AwsNotFound,
+    AwsRejected,
     Conflict,
     Damaged,
     ForeignFormat,
@@ -196,6 +197,8 @@ def _explained(refusal: HoldfastError, candidate: Repository) -> HoldfastError:
     path, said = "location", refusal.message
     if isinstance(refusal, WrongPassword):
         path, said = "password", f"There is a repository at {place}, and this is not its password."
+    elif isinstance(refusal, AwsRejected):
+        path = "region"  # S3 refuses what it was asked in the wrong Region
     elif not isinstance(refusal, ForeignFormat | Damaged | AwsNotFound | AwsAccessDenied):
         return refusal  # what the input did not cause: owned by another appliance, disk full, storage down
     return InvalidInput(said, remedy=refusal.remedy or _remedy(path), fields={path: said})

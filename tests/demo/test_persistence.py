@@ -125,7 +125,7 @@ def test_kills_while_busy_lose_nothing_acknowledged(fresh_cloud: Cloud) -> None:
     volume_id = fresh_cloud.volume((0, block("a")), (1, block("b")))
     root = fresh_cloud.control("GET", f"volumes/{volume_id}/hash")["root"]
     fresh_cloud.client("s3").create_bucket(Bucket="busy")
-    for pause in (0.15, 0.4, 0.8):
+    for pause in (0.2, 0.7):
         writers = Writers(fresh_cloud, volume_id)
         writers.start()
         writers.work(pause)

@@ -190,6 +190,7 @@ class TestBesideRuns:
     def test_the_parent_of_a_run_stays_though_forgotten(self) -> None:
         bed = Bed()
         first, _ = bed.backup(OLD)
+        bed.days(10)
         run = bed.repo.begin(uuid4(), parent=first.id, tuning=SMALL)
         bed.repo.forget(first.id)
         for _ in range(3):
@@ -222,6 +223,21 @@ class TestBesideRuns:
         assert list(bed.repo.points()) == []
         collect_fully(bed)
         assert bed.names("pins/") == []
+
+    def test_recalled_while_being_marked(self) -> None:
+        bed = Bed()
+        first, _ = bed.backup(OLD)
+        bed.backup(NEW)
+        bed.repo.forget(first.id)
+        bed.days(5)
+
+        def recall() -> bool:
+            bed.repo.recall(first.id)
+            return False
+
+        assert collect(bed.repo, min_age=DAY, control=Control(cancelled=recall)).marked_objects > 0
+        collect_fully(bed)
+        assert bed.restored(bed.repo.point(first.id)) == plain(OLD)
 
     def test_two_collections_at_once(self) -> None:
         bed = Bed()

@@ -266,6 +266,25 @@ class TestControl:
         manifest = run.commit(at=bed.clock.now(), resource={}, document={}, disks=[result])
         assert bed.restored(manifest) == plain(source.content)
 
+    def test_a_disk_is_not_done_before_its_last_pack_is(self) -> None:
+        bed = Bed()
+        put = bed.inner.put
+        tree_is_there = threading.Event()
+
+        def late(name: str, data: bytes | memoryview, **conditions: object) -> object:
+            if name.startswith("packs/"):
+                assert tree_is_there.wait(timeout=30)
+                raise StorageFull("No space left.")
+            blob = put(name, data, **conditions)  # type: ignore[arg-type]  # passed through
+            if name.startswith("trees/"):
+                tree_is_there.set()
+            return blob
+
+        bed.inner.put = late  # type: ignore[assignment,method-assign]
+        run = bed.repo.begin(uuid4(), parent=None, tuning=SMALL)
+        with pytest.raises(StorageFull):
+            run.disk(DISK, blocks=refs(SAMPLE), read=Source(SAMPLE).read, mode="full", control=Control())
+
     @pytest.mark.parametrize("seed", range(4))
     def test_lost_replies_and_throttling_do_no_harm(self, seed: int) -> None:
         bed = Bed(seed=seed)

@@ -64,6 +64,14 @@ class World:
     def volumes(self, **changes: Any) -> dict[str, Any]:
         return self.restore(zone=self.point["details"]["instance"]["zone"], **changes)
 
+    def only(self, name: str) -> dict[str, Any]:
+        """A scope of the one instance of this name."""
+        found = self.visitor.ask(
+            "query($f: ResourceFilter) { resources(first: 2, filter: $f) { edges { node { id } } } }", f={"search": name}
+        )
+        (edge,) = found["resources"]["edges"]
+        return self.scope(mode="LISTED", resourceIds=[edge["node"]["id"]])
+
     def created_policy(self, **changes: Any) -> str:
         policy_id: str = self.visitor.ask(CREATE_POLICY, input=self.policy(**changes))["createPolicy"]["policy"]["id"]
         return policy_id
@@ -110,6 +118,14 @@ def _outdated(world: World) -> object:
     return None
 
 
+def _reopened(world: World, password: str) -> object:
+    """A repository that was forgotten here, its files left; then added again."""
+    right = world.repository()
+    made = world.visitor.ask(ADD_REPOSITORY, input=right)["addRepository"]["repository"]["id"]
+    world.visitor.ask(REMOVE_REPOSITORY, input={"id": made})
+    return world.visitor.ask(ADD_REPOSITORY, input={**right, "password": password})
+
+
 SIGN_IN = [
     Case("wrong password", lambda w: stranger(w).sign_in("admin", "wrong password"), "name or password"),
     Case("unknown user", lambda w: stranger(w).sign_in("nobody", "wrong password"), "name or password"),
@@ -122,7 +138,11 @@ QUERIES = [
     Case("page of zero", lambda w: w.visitor.ask("{ policies(first: 0) { totalCount edges { cursor } } }"), "1 to 100"),
     Case("page too large", lambda w: w.visitor.ask("{ policies(first: 101) { edges { cursor } } }"), "1 to 100"),
     Case("made-up cursor", lambda w: w.visitor.ask('{ policies(first: 1, after: "x") { edges { cursor } } }'), "cursor"),
-    Case("too many aliases", lambda w: w.visitor.ask("{" + " ".join(f"a{i}: me {{ id }}" for i in range(500)) + "}"), "limit"),
+    Case(
+        "too many aliases",
+        lambda w: w.visitor.ask("{" + " ".join(f"a{i}: me {{ id }}" for i in range(500)) + "}"),
+        "500 aliases",
+    ),
 ]
 ACCOUNTS = [
     asks("malformed role ARN", ADD_ACCOUNT, lambda _: {"name": "a", "roleArn": "arn:aws:iam::12:role/x"}, "role"),
@@ -139,12 +159,8 @@ REPOSITORIES = [
     asks("missing bucket", ADD_REPOSITORY, lambda w: w.repository(location="no-such-bucket-here"), "no-such-bucket-here"),
     asks("malformed bucket name", ADD_REPOSITORY, lambda w: w.repository(location="Not A Bucket"), "bucket"),
     asks("short repository password", ADD_REPOSITORY, lambda w: w.repository(password="short"), "password"),
-    asks(
-        "wrong password of an existing repository",
-        ADD_REPOSITORY,
-        lambda w: w.repository(prefix="holdfast", password="not the right one"),
-        "password",
-    ),
+    Case("wrong password of an existing repository", lambda w: _reopened(w, "not the right one"), "password"),
+    asks("a repository added already", ADD_REPOSITORY, lambda w: w.repository(prefix="holdfast"), setting.REPOSITORY),
     asks("name taken", ADD_REPOSITORY, lambda w: w.repository(name=setting.REPOSITORY), "name"),
     asks(
         "local folder outside the permitted one",
@@ -190,10 +206,8 @@ RESTORES = [
     asks("unknown disk", RESTORE_VOLUMES, lambda w: w.volumes(disks=["vol-0"]), "vol-0"),
     asks("unknown volume type", RESTORE_VOLUMES, lambda w: w.volumes(volumeType="gp9"), "gp9"),
     asks("a point that is gone", RESTORE_VOLUMES, lambda w: w.volumes(pointId=global_id("RestorePoint")), "no"),
-    asks("unknown subnet", RESTORE_INSTANCE, lambda w: w.restore(name="x", subnetId="subnet-0"), "subnet-0"),
-    asks("unknown instance type", RESTORE_INSTANCE, lambda w: w.restore(name="x", instanceType="t9.huge"), "t9.huge"),
     asks("no name for the new instance", RESTORE_INSTANCE, lambda w: w.restore(name=""), "name"),
-    asks("nothing to delete", DELETE_POINTS, lambda _: {"ids": []}, "at least one"),
+    asks("nothing to delete", DELETE_POINTS, lambda _: {"ids": []}, "Between 1 and 100"),
     asks("cancel what has ended", CANCEL, lambda w: {"id": w.session_id}, "ended"),
 ]
 REFUSED = [*SIGN_IN, *QUERIES, *ACCOUNTS, *REPOSITORIES, *POLICIES, *RESTORES]

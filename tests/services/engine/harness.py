@@ -11,14 +11,14 @@ from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
 
 from server.adapters.blobs.memory import MemoryBlobs
-from server.adapters.clock import FakeClock
+from server.adapters.clock import FakeClock, SystemClock
 from server.adapters.db import Database
 from server.adapters.messaging import MemoryJobs, MemoryWakeups
 from server.domain import repository as stored
 from server.domain.policy import DailySchedule, Policy, Retention, Retries, Scope
 from server.domain.session import Event, Session, Task
 from server.domain.workload import Account, AccountState, Resource
-from server.ports import Tx
+from server.ports import Jobs, Tx
 from server.repository.repository import Repository
 from server.services import scheduling, tasks
 from server.services.context import Services
@@ -192,11 +192,27 @@ class Appliance:
         return policy
 
 
-def build(database_url: str, seed: int = 1) -> tuple[Appliance, Database]:
-    """A fresh appliance on an empty, migrated database. Close the database when done."""
-    clock = FakeClock(BEGIN)
+class RealTime(FakeClock):
+    """The machine's clock, for tests with real threads and queues."""
+
+    def __init__(self) -> None:
+        super().__init__(BEGIN)
+        self._real = SystemClock()
+
+    def now(self) -> datetime:
+        return self._real.now()
+
+    def monotonic(self) -> float:
+        return self._real.monotonic()
+
+
+def build(
+    database_url: str, seed: int = 1, *, clock: FakeClock | None = None, queue: Jobs | None = None
+) -> tuple[Appliance, Database]:
+    """A fresh appliance on an empty, migrated database. Close the database when done. ``queue``: instead of one in memory."""
+    clock = clock or FakeClock(BEGIN)
     jobs = MemoryJobs(clock)
-    database = Database(database_url, sealing_key=bytes(32), clock=clock, jobs=jobs, wakeups=None)
+    database = Database(database_url, sealing_key=bytes(32), clock=clock, jobs=queue or jobs, wakeups=None)
     store = MortalStore(database)
     cloud = Cloud(clock)
     blobs: dict[UUID, MemoryBlobs] = {}
@@ -214,7 +230,7 @@ def build(database_url: str, seed: int = 1) -> tuple[Appliance, Database]:
         aws=cloud,
         blocks=cloud.blocks,
         workloads={cloud.workload.kind: cloud.workload},
-        jobs=jobs,
+        jobs=queue or jobs,
         wakeups=MemoryWakeups(),
         open_blobs=lambda row: blobs[row.id],
         open_repository=open_repository,
