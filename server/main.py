@@ -13,6 +13,8 @@ from typing import Final
 
 import structlog
 import uvicorn
+from starlette.applications import Starlette
+from starlette.types import ASGIApp
 
 from server import __version__, bootstrap
 from server.adapters.logging import configure
@@ -41,7 +43,7 @@ def run(settings: Settings) -> None:
     if not bootstrap.wait_until_ready(app, stop):
         return
     first_start(app)
-    server = uvicorn.Server(_config(app))
+    server = uvicorn.Server(server_config(web_application(app), settings))
     threading.Thread(target=_greet_aws, args=(app,), name="home-account", daemon=True).start()
     log.info("serving", address=settings.public_url)
     server.run(sockets=[listening])
@@ -64,7 +66,7 @@ def listen(host: str, port: int) -> socket.socket:
         ) from error
 
 
-def _config(app: bootstrap.App) -> uvicorn.Config:
+def web_application(app: bootstrap.App) -> Starlette:
     settings = app.settings
     setup = Setup(
         version=__version__,
@@ -74,8 +76,13 @@ def _config(app: bootstrap.App) -> uvicorn.Config:
         graphiql=settings.graphiql,
         tls=settings.tls_certificate is not None,
     )
+    return create_app(app.services, app.passwords, setup)
+
+
+def server_config(application: ASGIApp, settings: Settings) -> uvicorn.Config:
+    """How uvicorn runs it. Errors: Misconfigured when certificate or key cannot be used."""
     config = uvicorn.Config(
-        create_app(app.services, app.passwords, setup),
+        application,
         host=settings.host,
         port=settings.port,
         loop="uvloop",

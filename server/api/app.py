@@ -12,6 +12,7 @@ import anyio.to_thread
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.requests import HTTPConnection, Request
+from starlette.responses import JSONResponse
 from starlette.routing import BaseRoute, Mount, Route, WebSocketRoute
 
 from server.api.auth import bearer_of, identify
@@ -49,10 +50,17 @@ def create_app(app: Services, passwords: Passwords, setup: Setup) -> Starlette:
         Route("/graphql", graphql, methods=["GET", "POST"]),
         WebSocketRoute("/graphql", graphql),
         Mount("/api/v1", routes=rest_routes(_executor(make_context), public_url=setup.public_url)),
+        Route("/api/{rest:path}", no_api, methods=["GET", "POST", "PUT", "PATCH", "DELETE"]),
         Mount("/", app=Console(setup.frontend)),
     ]
     middleware = [Middleware(Requests, tls=setup.tls), Middleware(BodyLimit)]
     return Starlette(routes=routes, middleware=middleware, lifespan=_lifespan)
+
+
+async def no_api(_request: Request) -> JSONResponse:
+    """Programs that mistake the address get JSON, not the console's page."""
+    error = {"message": "There is no API here: it is at /graphql and /api/v1.", "extensions": {"code": "NOT_FOUND"}}
+    return JSONResponse({"errors": [error]}, 404)
 
 
 @asynccontextmanager

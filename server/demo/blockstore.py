@@ -170,10 +170,6 @@ class BlockStore:
 
     # ---- listing
 
-    def place_of(self, disk: Disk, block: int) -> int | None:
-        row = self._ledger.reader.execute("SELECT place FROM map WHERE disk = ? AND block = ?", (disk.number, block)).fetchone()
-        return int(row[0]) if row else None
-
     def blocks(self, disk: Disk, *, start: int = 0, limit: int = -1) -> list[tuple[int, int]]:
         """(index, place) of written blocks from index ``start`` on, ascending."""
         query = "SELECT block, place FROM map WHERE disk = ? AND block >= ? ORDER BY block LIMIT ?"

@@ -37,7 +37,7 @@ from server.demo.sts import find_key
 from server.demo.tokens import Tokens
 from server.demo.wire import BodyTooLarge, ClientGone, Receive, Reply, Request, Scope, Send, drop_connection
 
-log = logging.getLogger(__name__)
+log = logging.getLogger("server.demo.cloud")  # not __name__, which is __main__ when run as a program
 
 REQUEST_MAX = 16 * 1024 * 1024  # bytes of a control plane request
 
@@ -187,7 +187,7 @@ def run(data: Path, port: int, *, host: str = "127.0.0.1", pace: Pace | None = N
 
 def _seed(address: str, data: Path, size: Size) -> None:
     try:
-        sample.seed(address, data, size, lambda text: log.warning("sample: %s", text))
+        sample.seed(address, data, size, lambda text: log.info("sample: %s", text))
     except Exception:
         log.exception("the sample could not be made")
 
@@ -208,6 +208,7 @@ _SEEDS: dict[str, Size | None] = {"none": None, "small": "small", "sample": "ful
 def main(words: list[str] | None = None) -> None:
     arguments = _arguments(words)
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    log.setLevel(logging.INFO)
     pace = Pace.scaled(arguments.pace)
     run(arguments.data, arguments.port, host=arguments.host, pace=pace, seed=_SEEDS[arguments.seed])
 

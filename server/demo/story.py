@@ -278,7 +278,7 @@ class Story:
         )
 
     def _table(self) -> Table:
-        table = Table(title="The whole story", box=box.SIMPLE_HEAD, padding=(0, 1))
+        table = Table(title="The whole story", box=box.SIMPLE_HEAD, padding=0, pad_edge=False)
         table.add_column("Step", no_wrap=True)
         for heading in ("Result", "Data\nMiB", "Time\ns", "\nMiB/s", "Stored\nMiB", "Worker\npeak MiB"):
             table.add_column(heading, justify="right", no_wrap=True)

@@ -31,6 +31,8 @@ FREE_FAILURES = 3  # typing errors cost nothing
 WINDOW = timedelta(hours=1)  # older failures are forgotten
 LONGEST_DELAY = timedelta(minutes=5)
 USER_DELAY = timedelta(seconds=30)  # over all addresses: slows guessing, yet nobody can lock an administrator out
+REUSE_KNOWN = timedelta(days=1)  # that long after its end, showing a used refresh token is still recognised
+FORGOTTEN_AT_ONCE = 50
 FAMILY_MAX = 1000  # tokens of one sign-in: a day of refreshing every few minutes
 
 WRONG = "User name or password is wrong."
@@ -136,6 +138,7 @@ def sign_in(app: Services, passwords: Passwords, *, username: str, password: str
     with app.store.transaction() as tx:
         for key in limits:
             tx.throttle.clear(key)
+        _forget_expired(tx, now)
         if renewed is not None:
             tx.users.save(replace(user, password_hash=renewed))
         return _grant(tx, app, user, family=app.new_id(), now=now)
@@ -242,11 +245,8 @@ def _revoke(tx: Tx, whose: Where, now: datetime) -> None:
         tx.tokens.save(replace(token, revoked_at=now))
 
 
-def forget_old_tokens(app: Services) -> int:
-    """Remove tokens that expired a day ago or more, at most FAMILY_MAX at a time. Returns how many."""
-    before = app.clock.now() - timedelta(days=1)  # kept that long so that reuse of a refresh token is still recognised
-    with app.store.transaction() as tx:
-        old = tx.tokens.page(Select(where=(Where("expires_at", "lt", before),), limit=FAMILY_MAX))
-        for token in old:
-            tx.tokens.remove(token.id)
-    return len(old)
+def _forget_expired(tx: Tx, now: datetime) -> None:
+    """Remove tokens that expired a while ago: a sign-in makes two, and takes more than two away."""
+    old = Select(where=(Where("expires_at", "lt", now - REUSE_KNOWN),), limit=FORGOTTEN_AT_ONCE)
+    for token in tx.tokens.page(old):
+        tx.tokens.remove(token.id)

@@ -37,7 +37,7 @@ def test_not_ready_says_which_part_is_down(bench: Bench, monkeypatch: pytest.Mon
     monkeypatch.setattr(type(target), "ping", down)
     answer = bench.client.get("/readyz")
     assert answer.status_code == 503
-    assert answer.json()["parts"][part] != "ok"
+    assert answer.json()["parts"][part] == f"{part.upper()}_DOWN"
     assert bench.client.get("/healthz").status_code == 200
 
 
@@ -104,6 +104,13 @@ def test_the_explorer_can_be_switched_on(bench: Bench, tmp_path: Path) -> None:
         answer = httpx.get(f"{url}/graphql", headers={"accept": "text/html"})
     assert answer.status_code == 200
     assert "graphiql" in answer.text.lower()
+
+
+def test_a_mistaken_api_address_is_told_in_json(bench: Bench) -> None:
+    for path in ("/api/v2/sessions", "/api/v1", "/api/"):
+        answer = bench.client.get(path)
+        assert answer.status_code == 404
+        assert answer.json()["errors"][0]["extensions"]["code"] == "NOT_FOUND"
 
 
 # ---- the console ------------------------------------------------------------------------------------------------------

@@ -48,6 +48,10 @@ def _rescan(console: Console) -> None:
     console.button("Rescan").click()
     dialog = page.get_by_role("dialog")
     expect(dialog.get_by_label("AWS account")).to_contain_text("Home")
+    for region in ("us-east-1", "eu-central-1"):
+        dialog.get_by_label("Regions").click()
+        page.get_by_role("option").filter(has_text=region).first.click()
+        page.keyboard.press("Escape")
     dialog.get_by_role("button", name="Rescan").click()
     expect(page.get_by_text(re.compile("Rescan .* has ended successfully"))).to_be_visible(timeout=60_000)
     expect(page.get_by_role("link", name="web-01")).to_be_visible()
@@ -88,8 +92,8 @@ def _create_policy(console: Console) -> None:
 
     page.get_by_label("Some instances").check()
     page.get_by_role("button", name="Add tag").first.click()
-    page.get_by_label("Tag key").fill("Environment")
-    page.get_by_label("Tag value").fill("production")
+    page.get_by_label("Key", exact=True).fill("Environment")
+    page.get_by_label("Value", exact=True).fill("production")
     page.keyboard.press("Escape")
     preview = page.get_by_role("row").filter(has_text="web-01")
     expect(preview).to_contain_text("Selected by tag Environment=production.")

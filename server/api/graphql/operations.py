@@ -11,7 +11,8 @@ from server.api.graphql.context import Context, Info, in_thread
 from server.api.graphql.loaders import loaders
 from server.api.graphql.node import IdInput, Node
 from server.api.graphql.points import DeletePointsInput, InstanceRestoreInput, RestorePoint, VolumeRestoreInput
-from server.api.graphql.policies import Policy, StartPolicyInput
+from server.api.graphql.policies import Policy
+from server.api.graphql.policy_inputs import StartPolicyInput
 from server.api.graphql.repositories import Repository
 from server.api.graphql.resources import RescanInput, Resource
 from server.api.graphql.scalars import local_id, split_id

@@ -74,7 +74,7 @@ def test_a_run_survives_a_flushed_redis(database_url: str, redis_url: str) -> No
 def test_cancelling_takes_seconds(database_url: str, redis_url: str) -> None:
     with running(database_url, redis_url) as appliance:
         account = appliance.account()
-        appliance.machine(account, "web-1", {"vol-1": {index: DISK[0] for index in range(500)}})
+        appliance.machine(account, "web-1", {"vol-1": dict.fromkeys(range(500), DISK[0])})
         policy = appliance.policy(account, repository=appliance.repository(account))
         reading = threading.Event()
         slow = threading.Event()  # never set: each read takes a moment
