@@ -44,7 +44,7 @@ VARIABLES: Final = (
         "HOLDFAST_SECRET_KEY_FILE", "DATA_DIR/secret.key", "Key that seals stored secrets; made on first start. Back it up."
     ),
     Variable("HOLDFAST_ADMIN_PASSWORD", "", "First password of `admin`. Without it one is made and shown once."),
-    Variable("HOLDFAST_WORKER_THREADS", "4", "Tasks a worker runs at once, 1 to 64."),
+    Variable("HOLDFAST_WORKER_THREADS", "2", "Resources whose data a worker moves at once, 1 to 64; about 120 MiB of memory each."),
     Variable("HOLDFAST_LOG_FORMAT", "json", "`json` or `text`."),
     Variable("HOLDFAST_LOG_LEVEL", "info", "`debug`, `info`, `warning` or `error`."),
     Variable("HOLDFAST_GRAPHIQL", "false", "Serve the GraphQL explorer at /graphql (development only)."),
@@ -73,7 +73,7 @@ class Settings:
     aws_endpoint_url: str | None = None
     secret_key_file: Path
     admin_password: str | None = field(default=None, repr=False)
-    worker_threads: int = 4
+    worker_threads: int = 2
     log_format: LogFormat = "json"
     log_level: LogLevel = "info"
     graphiql: bool = False
@@ -163,7 +163,7 @@ class _Reader:
             aws_endpoint_url=self._read("AWS_ENDPOINT_URL", None, _web_url),
             secret_key_file=self._read("SECRET_KEY_FILE", data_dir / "secret.key", _path),
             admin_password=self._read("ADMIN_PASSWORD", None, _password),
-            worker_threads=self._read("WORKER_THREADS", 4, lambda text: _integer(text, 1, 64)),
+            worker_threads=self._read("WORKER_THREADS", 2, lambda text: _integer(text, 1, 64)),
             log_format=self._read("LOG_FORMAT", "json", lambda text: cast(LogFormat, _choice(text, "text", "json"))),
             log_level=self._read(
                 "LOG_LEVEL", "info", lambda text: cast(LogLevel, _choice(text, "debug", "info", "warning", "error"))

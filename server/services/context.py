@@ -12,7 +12,7 @@ from server.domain import repository as stored
 from server.ports import Aws, Blobs, Blocks, Clock, Jobs, Store, Wakeups, Workload
 from server.repository.repository import Repository
 
-DEFAULT_DATA_SLOTS = 4  # resources whose data one worker process moves at once, when nothing else is set
+DEFAULT_DATA_SLOTS = 2  # resources whose data one worker process moves at once, when nothing else is set
 
 
 def _data_slots() -> threading.Semaphore:

@@ -274,7 +274,7 @@ def _registered(run: Run, point: RestorePoint, line: Line) -> Next | Done:
     document = {**kept, "result": {"snapshotPointId": str(point.id)}}
     if document["repository"] is None:
         return Done(message="Snapshot created.", document={"result": document["result"]}, lines=(line,), change=change)
-    return Next(stage="backup", document=document, message="Waiting to back up.", lines=(line,), change=change)
+    return Next(stage="backup", document=document, message="Backing up.", lines=(line,), change=change)
 
 
 def _sweep(run: Run) -> None:

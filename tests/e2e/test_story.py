@@ -92,8 +92,8 @@ def _create_policy(console: Console) -> None:
 
     page.get_by_label("Some instances").check()
     page.get_by_role("button", name="Add tag").first.click()
-    page.get_by_label("Key", exact=True).fill("Environment")
-    page.get_by_label("Value", exact=True).fill("production")
+    page.get_by_role("combobox", name="Tags Key").fill("Environment")
+    page.get_by_role("combobox", name="Tags Value").fill("production")
     page.keyboard.press("Escape")
     preview = page.get_by_role("row").filter(has_text="web-01")
     expect(preview).to_contain_text("Selected by tag Environment=production.")

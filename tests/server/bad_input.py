@@ -24,6 +24,7 @@ RESTORE_VOLUMES = "mutation($input: VolumeRestoreInput!) { startVolumeRestore(in
 RESTORE_INSTANCE = "mutation($input: InstanceRestoreInput!) { startInstanceRestore(input: $input) { session { id } } }"
 DELETE_POINTS = "mutation($input: DeletePointsInput!) { deleteRestorePoints(input: $input) { session { id } } }"
 CANCEL = "mutation($input: IdInput!) { cancelSession(input: $input) { session { id } } }"
+FIND = "query($filter: ResourceFilter) { resources(first: 2, filter: $filter) { edges { node { id region } } } }"
 PASSWORD = "a long enough password"
 
 
@@ -66,11 +67,9 @@ class World:
 
     def only(self, name: str) -> dict[str, Any]:
         """A scope of the one instance of this name."""
-        found = self.visitor.ask(
-            "query($f: ResourceFilter) { resources(first: 2, filter: $f) { edges { node { id } } } }", f={"search": name}
-        )
+        found = self.visitor.ask(FIND, filter={"search": name})
         (edge,) = found["resources"]["edges"]
-        return self.scope(mode="LISTED", resourceIds=[edge["node"]["id"]])
+        return self.scope(mode="LISTED", regions=[edge["node"]["region"]], resourceIds=[edge["node"]["id"]])
 
     def created_policy(self, **changes: Any) -> str:
         policy_id: str = self.visitor.ask(CREATE_POLICY, input=self.policy(**changes))["createPolicy"]["policy"]["id"]

@@ -73,11 +73,11 @@ def test_a_throttled_account_only_slows_a_run_down(calm: World) -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "words"),
-    [("denied", "ec2:CreateSnapshots"), ("expired", "expired")],
+    ("kind", "instance", "words"),
+    [("denied", "build-01", "ec2:CreateSnapshots"), ("expired", "log-eu-01", "expired")],
 )
-def test_what_aws_refuses_is_told_in_the_session(kind: str, words: str, calm: World) -> None:
-    policy = calm.created_policy(scope=calm.only("build-01"), priority=1)
+def test_what_aws_refuses_is_told_in_the_session(kind: str, instance: str, words: str, calm: World) -> None:
+    policy = calm.created_policy(scope=calm.only(instance))
     calm.appliance.cloud.fault("ec2:CreateSnapshots", kind)
     session = ended(calm, START_POLICY, {"id": policy})
     assert session["state"] == "ERROR", said(session)
@@ -96,11 +96,10 @@ def test_a_restore_to_what_is_not_there_names_it(given: dict[str, Any], words: s
 
 def test_an_instance_that_is_gone_is_named(calm: World) -> None:
     """Deleted between the rescan and the run: its snapshot fails, the others' do not."""
-    policy = calm.created_policy(scope=calm.only("web-02"), priority=1)
     resources = calm.visitor.ask('{ resources(first: 10, filter: {search: "web-02"}) { edges { node { awsId } } } }')
     instance = resources["resources"]["edges"][0]["node"]["awsId"]
     terminate(calm, instance)
-    session = ended(calm, START_POLICY, {"id": policy})
+    session = ended(calm, START_POLICY, {"id": calm.prepared.policy_id})
     assert session["state"] in ("ERROR", "WARNING"), said(session)
     assert instance in said(session)
     assert any(words in said(session) for words in ("gone", "no longer", "not exist", "not found")), said(session)

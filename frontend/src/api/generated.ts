@@ -616,7 +616,7 @@ export type ScopeCandidatesQueryVariables = Exact<{
 }>;
 
 
-export type ScopeCandidatesQuery = { readonly resources: { readonly totalCount: number, readonly edges: ReadonlyArray<{ readonly node: { readonly id: string, readonly awsId: string, readonly name: string, readonly region: string, readonly sizeBytes: number, readonly tags: ReadonlyArray<{ readonly key: string, readonly value: string }> } }>, readonly pageInfo: { readonly hasNextPage: boolean, readonly endCursor: string | null } } };
+export type ScopeCandidatesQuery = { readonly resources: { readonly totalCount: number, readonly edges: ReadonlyArray<{ readonly node: { readonly id: string, readonly awsId: string, readonly name: string, readonly region: string, readonly sizeBytes: number, readonly tags: ReadonlyArray<{ readonly key: string, readonly value: string }>, readonly protection: ReadonlyArray<{ readonly covered: boolean, readonly policy: { readonly id: string, readonly name: string, readonly priority: number, readonly createdAt: string } }> } }>, readonly pageInfo: { readonly hasNextPage: boolean, readonly endCursor: string | null } } };
 
 export type RescanMutationVariables = Exact<{
   input: RescanInput;
@@ -755,7 +755,7 @@ export const ResourcesDocument = operation<ResourcesQuery, ResourcesQueryVariabl
 
 export const ResourceDetailDocument = operation<ResourceDetailQuery, ResourceDetailQueryVariables>("query ResourceDetail($id: ID!) { node(id: $id) { __typename ... on Resource { ...ResourceRow firstSeenAt details } } } fragment ResourceRow on Resource { id awsId name workload region state sizeBytes present lastSeenAt pointCount lastPointAt account { id name } tags { key value } protection { covered reason policy { id name enabled } } }");
 
-export const ScopeCandidatesDocument = operation<ScopeCandidatesQuery, ScopeCandidatesQueryVariables>("query ScopeCandidates($accountId: ID!, $after: String) { resources( first: 100 after: $after filter: {accountId: $accountId, present: true} order: {field: NAME, direction: ASC} ) { edges { node { id awsId name region sizeBytes tags { key value } } } pageInfo { hasNextPage endCursor } totalCount } }");
+export const ScopeCandidatesDocument = operation<ScopeCandidatesQuery, ScopeCandidatesQueryVariables>("query ScopeCandidates($accountId: ID!, $after: String) { resources( first: 100 after: $after filter: {accountId: $accountId, present: true} order: {field: NAME, direction: ASC} ) { edges { node { id awsId name region sizeBytes tags { key value } protection { covered policy { id name priority createdAt } } } } pageInfo { hasNextPage endCursor } totalCount } }");
 
 export const RescanDocument = operation<RescanMutation, RescanMutationVariables>("mutation Rescan($input: RescanInput!) { rescan(input: $input) { session { id name kind state } } }");
 

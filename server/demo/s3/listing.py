@@ -71,6 +71,16 @@ def start_of(text: str) -> bytes:
     return raw[1:]
 
 
+def _entry(item: Object, encode: bool) -> documents.Tree:
+    return [
+        ("Key", documents.shown(item.key, encode)),
+        ("LastModified", documents.moment(item.modified)),
+        ("ETag", item.etag),
+        ("Size", str(item.size)),
+        ("StorageClass", item.headers.get("x-amz-storage-class", "STANDARD")),
+    ]
+
+
 async def list_objects(call: Call) -> Reply:
     query, second = call.query, call.query.get("list-type") == "2"
     encode = query.get("encoding-type") == "url"
@@ -101,14 +111,6 @@ async def list_objects(call: Call) -> Reply:
         if found.following is not None and delimiter:
             last = max([item.key for item in found.objects] + found.prefixes)
             tree.append(("NextMarker", documents.shown(last, encode)))
-    for item in found.objects:
-        entry = [
-            ("Key", documents.shown(item.key, encode)),
-            ("LastModified", documents.moment(item.modified)),
-            ("ETag", item.etag),
-            ("Size", str(item.size)),
-            ("StorageClass", item.headers.get("x-amz-storage-class", "STANDARD")),
-        ]
-        tree.append(("Contents", entry))
+    tree.extend(("Contents", _entry(item, encode)) for item in found.objects)
     tree.extend(("CommonPrefixes", [("Prefix", documents.shown(common, encode))]) for common in found.prefixes)
     return documents.document("ListBucketResult", tree)

@@ -22,7 +22,7 @@ import { RunPolicy } from "./RunPolicy";
 import { useSwitchPolicy } from "./useSwitchPolicy";
 
 const shape: ListShape<PolicyOrderField> = {
-  fields: ["PRIORITY", "NAME", "UPDATED_AT"],
+  fields: ["PRIORITY", "NAME"],
   sort: "PRIORITY",
   descending: false,
   choices: ["status"],
@@ -147,6 +147,7 @@ const columns: readonly Column<PolicyRowFragment>[] = [
     cell: (policy) =>
       policy.enabled ? <StatusIndicator wrapText={false} type="success">Enabled</StatusIndicator> : <StatusIndicator wrapText={false} type="stopped">Disabled</StatusIndicator>,
   },
+  { id: "priority", header: "Priority", sortingField: "PRIORITY", cell: (policy) => policy.priority },
   { id: "resources", header: "Resources", cell: (policy) => policy.resourceCount.toLocaleString("en-US") },
   {
     id: "schedule",
@@ -174,5 +175,4 @@ const columns: readonly Column<PolicyRowFragment>[] = [
         <Box color="text-body-secondary">Never</Box>
       ),
   },
-  { id: "updated", header: "Changed", sortingField: "UPDATED_AT", cell: (policy) => <When at={policy.updatedAt} ago /> },
 ];

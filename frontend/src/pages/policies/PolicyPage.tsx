@@ -105,8 +105,8 @@ function Detail({ policy, onChanged }: { policy: PolicyDetail; onChanged: () => 
                 "Never"
               ),
             },
+            { label: "Priority", value: String(policy.priority) },
             { label: "Created", value: <When at={policy.createdAt} /> },
-            { label: "Changed", value: <When at={policy.updatedAt} ago /> },
           ]}
         />
       </Container>
@@ -177,5 +177,5 @@ function Covered({ policy }: { policy: PolicyDetail }) {
     accountId,
     PREVIEWED,
   );
-  return <ScopePreview draft={draft} candidates={candidates} />;
+  return <ScopePreview draft={draft} candidates={candidates} rank={policy} />;
 }

@@ -18,7 +18,7 @@ import { ProblemAlert } from "../../ui/ProblemAlert";
 import { Waiting } from "../../ui/Waiting";
 import { WIZARD_WORDS } from "../../ui/wizardWords";
 import NotFound from "../NotFound";
-import { draftOf, inputOf, newDraft, problemsOf, type PolicyDetail, type PolicyDraft } from "./draft";
+import { draftOf, inputOf, newDraft, problemsOf, rankOf, type PolicyDetail, type PolicyDraft } from "./draft";
 import { NameStep, RetentionStep, ReviewStep, ScheduleStep, ScopeStep, type StepProps } from "./steps";
 
 const STEPS = ["name", "scope", "schedule", "retention"] as const;
@@ -85,6 +85,7 @@ function Steps({ policy, choices }: { policy: PolicyDetail | null; choices: Step
     return known;
   }, [candidates.items, policy]);
 
+  const rank = useMemo(() => rankOf(draft, policy), [draft, policy]);
   const current = STEPS[step];
   const missing = current && tried ? problemsOf(draft, current) : {};
   const props: StepProps = {
@@ -93,6 +94,7 @@ function Steps({ policy, choices }: { policy: PolicyDetail | null; choices: Step
     regions: regions.data?.regions ?? [],
     regionsLoading: regions.loading,
     candidates,
+    rank,
     names,
     change: (part) => {
       setDraft((now) => ({ ...now, ...part }));

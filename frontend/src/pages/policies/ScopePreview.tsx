@@ -7,7 +7,7 @@ import { gib } from "../../format/size";
 import { EmptyState } from "../../ui/EmptyState";
 import { ProblemAlert } from "../../ui/ProblemAlert";
 import type { PolicyDraft } from "./draft";
-import { verdict } from "./scope";
+import { verdictAmong, type Ranked } from "./scope";
 import type { StepProps } from "./steps";
 
 const SHOWN = 50;
@@ -16,16 +16,18 @@ interface ScopePreviewProps {
   readonly draft: PolicyDraft;
   readonly candidates: StepProps["candidates"];
   readonly coveredOnly?: boolean;
+  /** Where the policy stands among the others. */
+  readonly rank: Ranked | null;
 }
 
 /** What the scope, as it stands, covers right now, and why. */
-export function ScopePreview({ draft, candidates, coveredOnly = false }: ScopePreviewProps) {
+export function ScopePreview({ draft, candidates, rank, coveredOnly = false }: ScopePreviewProps) {
   const judged = useMemo(
     () =>
       candidates.items
-        .map((resource) => ({ resource, ...verdict(draft, resource) }))
+        .map((resource) => ({ resource, ...verdictAmong(draft, resource, rank) }))
         .sort((left, right) => Number(right.covered) - Number(left.covered)),
-    [candidates.items, draft],
+    [candidates.items, draft, rank],
   );
   const covered = judged.filter((each) => each.covered);
   const bytes = covered.reduce((sum, each) => sum + each.resource.sizeBytes, 0);

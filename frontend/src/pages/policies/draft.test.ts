@@ -15,6 +15,8 @@ describe("a policy's draft", () => {
   it("becomes the input the server takes", () => {
     const input = inputOf({ ...draft, all: false, tags: [{ key: "Environment", value: null }, { key: "", value: "x" }] });
     expect(input.name).toBe("Daily");
+    expect(input.priority).toBeNull();
+    expect(inputOf({ ...draft, priority: "2" }).priority).toBe(2);
     expect(input.scope.mode).toBe("LISTED");
     expect(input.scope.tags).toEqual([{ key: "Environment", value: null }]);
     expect(input.retention).toEqual({ snapshots: 7, backupDays: 30 });
@@ -29,6 +31,7 @@ describe("a policy's draft", () => {
 
   it("knows what is missing in each step", () => {
     expect(problemsOf(newDraft("UTC"), "name")).toHaveProperty("name");
+    expect(problemsOf({ ...draft, priority: "0" }, "name")).toHaveProperty("priority");
     expect(Object.keys(problemsOf(newDraft("UTC"), "scope"))).toEqual(["accountId", "regions"]);
     expect(problemsOf({ ...draft, all: false }, "scope")).toHaveProperty("resourceIds");
     expect(problemsOf({ ...draft, snapshotHours: [], days: [] }, "schedule")).toHaveProperty("days");

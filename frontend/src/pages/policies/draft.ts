@@ -1,15 +1,18 @@
 import type { PolicyDetailQuery, PolicyInput, Weekday } from "../../api/generated";
 import { count, list, retentionSentence, scheduleSentence, WEEKDAYS, type Schedule } from "../../format/schedule";
-import { complete, tagText, type ScopeDraft } from "./scope";
+import { complete, tagText, type Ranked, type ScopeDraft } from "./scope";
 
 export type PolicyDetail = Extract<NonNullable<PolicyDetailQuery["node"]>, { __typename: "Policy" }>;
+
+const PRIORITY_MAX = 1000;
 
 /** A policy while it is being written. */
 export interface PolicyDraft extends ScopeDraft {
   readonly name: string;
   readonly description: string;
   readonly enabled: boolean;
-  readonly priority: number | null;
+  /** As typed; empty: after all other policies. */
+  readonly priority: string;
   readonly accountId: string;
   readonly scheduled: boolean;
   readonly snapshotHours: readonly number[];
@@ -28,7 +31,7 @@ export function newDraft(timezone: string): PolicyDraft {
     name: "",
     description: "",
     enabled: true,
-    priority: null,
+    priority: "",
     accountId: "",
     regions: [],
     all: true,
@@ -55,7 +58,7 @@ export function draftOf(policy: PolicyDetail, timezone: string): PolicyDraft {
     name: policy.name,
     description: policy.description,
     enabled: policy.enabled,
-    priority: policy.priority,
+    priority: String(policy.priority),
     accountId: scope.account.id,
     regions: scope.regions,
     all: scope.mode === "ALL",
@@ -82,7 +85,7 @@ export function inputOf(draft: PolicyDraft): PolicyInput {
     description: draft.description.trim(),
     workload: "ec2",
     enabled: draft.enabled,
-    priority: draft.priority,
+    priority: draft.priority.trim() === "" ? null : Number(draft.priority),
     scope: {
       accountId: draft.accountId,
       regions: draft.regions,
@@ -106,12 +109,20 @@ export function scheduleOf(draft: PolicyDraft): Schedule | null {
   return { snapshotHours, backupHours: draft.repositoryId ? backupHours : [], days, timezone };
 }
 
+/** Where a policy with this draft would stand; null: last, as a new one without a number does. */
+export function rankOf(draft: PolicyDraft, policy: PolicyDetail | null): Ranked | null {
+  const priority = draft.priority.trim() === "" ? (policy?.priority ?? null) : Number(draft.priority);
+  // A new policy is younger than all others, so of two with the same number it goes last.
+  return priority === null ? null : { id: policy?.id ?? "", priority, createdAt: policy?.createdAt ?? "9999" };
+}
+
 /** Field → sentence, for one step of the form; the server checks again. */
 export function problemsOf(draft: PolicyDraft, step: "name" | "scope" | "schedule" | "retention"): Record<string, string> {
   const found: Record<string, string> = {};
   switch (step) {
     case "name":
       if (draft.name.trim() === "") found.name = "Give the policy a name.";
+      if (draft.priority.trim() !== "") whole(found, "priority", draft.priority, 1, PRIORITY_MAX);
       break;
     case "scope":
       if (draft.accountId === "") found.accountId = "Choose an AWS account.";
@@ -133,10 +144,10 @@ export function problemsOf(draft: PolicyDraft, step: "name" | "scope" | "schedul
   return found;
 }
 
-function whole(found: Record<string, string>, field: string, value: string, min: number, max: number, unit: string): void {
+function whole(found: Record<string, string>, field: string, value: string, min: number, max: number, unit = ""): void {
   const number = Number(value);
   if (value.trim() === "" || !Number.isInteger(number) || number < min || number > max) {
-    found[field] = `Enter a whole number from ${min} to ${max.toLocaleString("en-US")} ${unit}.`;
+    found[field] = `Enter a whole number from ${min} to ${max.toLocaleString("en-US")}${unit && ` ${unit}`}.`;
   }
 }
 

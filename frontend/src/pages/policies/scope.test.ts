@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { verdict, type Candidate, type ScopeDraft } from "./scope";
+import { verdict, verdictAmong, type Candidate, type ScopeDraft } from "./scope";
 
 const web: Candidate = {
   id: "1",
@@ -11,6 +11,7 @@ const web: Candidate = {
     { key: "Environment", value: "production" },
     { key: "Team", value: "" },
   ],
+  protection: [],
 };
 const everything: ScopeDraft = { regions: ["us-east-1"], all: true, resourceIds: [], tags: [], excludedResourceIds: [], excludedTags: [] };
 const listed: ScopeDraft = { ...everything, all: false };
@@ -42,6 +43,21 @@ describe("a policy's scope", () => {
   it("lets exclusions win", () => {
     expect(verdict({ ...listed, resourceIds: ["1"], excludedResourceIds: ["1"] }, web).reason).toBe("Excluded by name.");
     expect(verdict({ ...everything, excludedTags: [{ key: "Team", value: null }] }, web).reason).toBe("Excluded by tag Team.");
+  });
+
+  it("leaves a resource to the policy that goes first", () => {
+    const other = { id: "daily", name: "Daily", priority: 2, createdAt: "2026-01-02T00:00:00Z" };
+    const held = { ...web, protection: [{ covered: true, policy: other }] };
+    const self = { id: "mine", priority: 2, createdAt: "2026-01-01T00:00:00Z" };
+    expect(verdictAmong(everything, held, null)).toEqual({
+      covered: false,
+      reason: "The resource is already protected by another policy: Daily",
+    });
+    expect(verdictAmong(everything, held, self).covered).toBe(true);
+    expect(verdictAmong(everything, held, { ...self, createdAt: "2026-01-03T00:00:00Z" }).covered).toBe(false);
+    expect(verdictAmong(everything, held, { ...self, priority: 3 }).covered).toBe(false);
+    expect(verdictAmong(everything, held, other).covered).toBe(true);
+    expect(verdictAmong(everything, { ...web, protection: [{ covered: false, policy: other }] }, null).covered).toBe(true);
   });
 
   it("ignores a row that is not filled in yet", () => {

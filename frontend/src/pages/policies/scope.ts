@@ -24,11 +24,33 @@ export interface Candidate {
   readonly region: string;
   readonly sizeBytes: number;
   readonly tags: readonly { readonly key: string; readonly value: string }[];
+  /** Each enabled policy and whether it protects the resource now. */
+  readonly protection: readonly { readonly covered: boolean; readonly policy: Ranked & { readonly name: string } }[];
+}
+
+/** A policy's place among all: the smaller number goes first, then the older policy. */
+export interface Ranked {
+  readonly id: string;
+  readonly priority: number;
+  readonly createdAt: string;
 }
 
 export interface Verdict {
   readonly covered: boolean;
   readonly reason: string;
+}
+
+/** The verdict, minus what policies that go before `self` protect already; `self` null: a new policy, last of all. */
+export function verdictAmong(scope: ScopeDraft, resource: Candidate, self: Ranked | null): Verdict {
+  const own = verdict(scope, resource);
+  if (!own.covered) return own;
+  const holder = resource.protection.find((each) => each.covered && each.policy.id !== self?.id && goesBefore(each.policy, self));
+  return holder ? no(`The resource is already protected by another policy: ${holder.policy.name}`) : own;
+}
+
+function goesBefore(other: Ranked, self: Ranked | null): boolean {
+  if (self === null || other.priority < self.priority) return true;
+  return other.priority === self.priority && other.createdAt < self.createdAt;
 }
 
 export function verdict(scope: ScopeDraft, resource: Candidate): Verdict {

@@ -19,7 +19,7 @@ import { paths } from "../../app/paths";
 import { HoursGrid } from "./HoursGrid";
 import { inWords, scheduleOf, type PolicyDraft } from "./draft";
 import { ScopePreview } from "./ScopePreview";
-import type { Candidate } from "./scope";
+import type { Candidate, Ranked } from "./scope";
 import { TagEditor } from "./TagEditor";
 
 export interface StepProps {
@@ -28,6 +28,7 @@ export interface StepProps {
   readonly regions: AccountRegionsQuery["regions"];
   readonly regionsLoading: boolean;
   readonly candidates: { items: readonly Candidate[]; total: number; loading: boolean; problem: Problem | null };
+  readonly rank: Ranked | null;
   readonly names: ReadonlyMap<string, string>;
   readonly change: (part: Partial<PolicyDraft>) => void;
   /** What is wrong with a field: by our own check, else by the server's, which names it by one of the paths. */
@@ -43,6 +44,14 @@ export function NameStep({ draft, change, error }: StepProps) {
         </FormField>
         <FormField label={<>Description <i>- optional</i></>} errorText={error("description", "description")}>
           <Textarea value={draft.description} rows={2} onChange={({ detail }) => change({ description: detail.value })} />
+        </FormField>
+        <FormField
+          label={<>Priority <i>- optional</i></>}
+          description="An instance that several policies cover is protected by one of them: the one with the smallest number."
+          constraintText="Empty: after all other policies."
+          errorText={error("priority", "priority")}
+        >
+          <Input type="number" inputMode="numeric" value={draft.priority} onChange={({ detail }) => change({ priority: detail.value })} />
         </FormField>
         <Checkbox
           checked={draft.enabled}
@@ -152,7 +161,7 @@ export function ScopeStep(props: StepProps) {
           </FormField>
         </SpaceBetween>
       </Container>
-      <ScopePreview draft={draft} candidates={candidates} />
+      <ScopePreview draft={draft} candidates={candidates} rank={props.rank} />
     </SpaceBetween>
   );
 }
@@ -314,7 +323,7 @@ export function ReviewStep(props: StepProps) {
           ))}
         </ul>
       </Container>
-      <ScopePreview draft={draft} candidates={candidates} coveredOnly />
+      <ScopePreview draft={draft} candidates={candidates} rank={props.rank} coveredOnly />
     </SpaceBetween>
   );
 }
