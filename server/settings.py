@@ -44,7 +44,7 @@ VARIABLES: Final = (
         "HOLDFAST_SECRET_KEY_FILE", "DATA_DIR/secret.key", "Key that seals stored secrets; made on first start. Back it up."
     ),
     Variable("HOLDFAST_ADMIN_PASSWORD", "", "First password of `admin`. Without it one is made and shown once."),
-    Variable("HOLDFAST_WORKER_THREADS", "2", "Resources whose data a worker moves at once, 1 to 64; about 120 MiB of memory each."),
+    Variable("HOLDFAST_WORKER_THREADS", "2", "Resources whose data a worker moves at once, 1 to 64 (120 MiB of memory each)."),
     Variable("HOLDFAST_LOG_FORMAT", "json", "`json` or `text`."),
     Variable("HOLDFAST_LOG_LEVEL", "info", "`debug`, `info`, `warning` or `error`."),
     Variable("HOLDFAST_GRAPHIQL", "false", "Serve the GraphQL explorer at /graphql (development only)."),

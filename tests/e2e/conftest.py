@@ -178,7 +178,7 @@ class Prepared:
 
 @pytest.fixture(scope="session")
 def prepared(appliance: RunningAppliance) -> Prepared:
-    """Resources found, a local repository and a policy that protects one small instance in it."""
+    """Resources found, a local repository and a policy that protects one small instance in it: one no other test touches."""
     api = Api(appliance)
     account = api.ask("{ accounts(first: 10) { edges { node { id isHome } } } }")["accounts"]["edges"][0]["node"]["id"]
     rescan = api.ask(
@@ -190,7 +190,7 @@ def prepared(appliance: RunningAppliance) -> Prepared:
         "mutation($i: AddRepositoryInput!) { addRepository(input: $i) { repository { id } } }",
         i={"name": "Prepared", "kind": "LOCAL", "location": "prepared", "password": REPOSITORY_PASSWORD},
     )["addRepository"]["repository"]["id"]
-    resources = api.ask('{ resources(first: 1, filter: { search: "web-01" }) { edges { node { id } } } }')
+    resources = api.ask('{ resources(first: 1, filter: { search: "build-01" }) { edges { node { id } } } }')
     policy = api.ask(
         "mutation($i: PolicyInput!) { createPolicy(input: $i) { policy { id } } }",
         i={
