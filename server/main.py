@@ -19,7 +19,9 @@ from starlette.types import ASGIApp
 from server import __version__, bootstrap
 from server.adapters.logging import configure
 from server.api.app import Setup, create_app
+from server.domain.access import SYSTEM
 from server.domain.errors import HoldfastError, Misconfigured
+from server.domain.workload import Account
 from server.services import access, accounts
 from server.settings import Settings
 
@@ -42,9 +44,10 @@ def run(settings: Settings) -> None:
     app = bootstrap.build(settings)
     if not bootstrap.wait_until_ready(app, stop):
         return
+    home = accounts.ensure_home(app.services)
     first_start(app)
     server = uvicorn.Server(server_config(web_application(app), settings))
-    threading.Thread(target=_greet_aws, args=(app,), name="home-account", daemon=True).start()
+    threading.Thread(target=_greet_aws, args=(app, home), name="home-account", daemon=True).start()
     log.info("serving", address=settings.public_url)
     server.run(sockets=[listening])
     try:
@@ -113,11 +116,14 @@ def server_config(application: ASGIApp, settings: Settings) -> uvicorn.Config:
 
 def first_start(app: bootstrap.App) -> None:
     """Make the administrator when there is none; a password that was made up is written down and shown once."""
-    made = access.ensure_administrator(app.services, app.passwords, app.settings.admin_password)
+    file = app.settings.initial_password_file
+
+    def keep(password: str) -> None:
+        write_private(file, password + "\n")
+
+    made = access.ensure_administrator(app.services, app.passwords, app.settings.admin_password, keep=keep)
     if made is None:
         return
-    file = app.settings.initial_password_file
-    write_private(file, made + "\n")
     sys.stderr.write(
         f"\nFirst start: sign in as {access.ADMINISTRATOR} with the password {made}\n"
         f"It is also in {file}. Delete that file, and set another password with `holdfast reset-password`.\n\n"
@@ -138,10 +144,10 @@ def write_private(file: Path, text: str) -> None:
         ) from error
 
 
-def _greet_aws(app: bootstrap.App) -> None:
+def _greet_aws(app: bootstrap.App, home: Account) -> None:
     """The home account, looked at in the background: without network AWS may keep us waiting for minutes."""
     try:
-        home = accounts.ensure_home(app.services)
-        log.info("home account", state=home.state.value, aws_account_id=home.aws_account_id, problem=home.problem)
+        found = accounts.check(app.services, SYSTEM, home.id)
+        log.info("home account", state=found.state.value, aws_account_id=found.aws_account_id, problem=found.problem)
     except HoldfastError as problem:
         log.warning("home account not checked", reason=problem.sentence())

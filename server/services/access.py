@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import math
 import secrets
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -65,10 +66,11 @@ def _digest(token: str) -> str:
 # ---- the first administrator ------------------------------------------------------------------------------------------
 
 
-def ensure_administrator(app: Services, passwords: Passwords, chosen: str | None) -> str | None:
+def ensure_administrator(app: Services, passwords: Passwords, chosen: str | None, *, keep: Callable[[str], None]) -> str | None:
     """On first start, make the administrator with the chosen or a random password.
 
-    Returns the password when it was made up, to be shown once; None when it was chosen or somebody exists already.
+    A password that was made up goes to ``keep`` before the user is stored, so that it cannot be lost, and is returned, to
+    be shown once. None when it was chosen, or when somebody exists already.
     """
     with app.store.transaction() as tx:
         if tx.users.count(Select()) > 0:
@@ -85,6 +87,8 @@ def ensure_administrator(app: Services, passwords: Passwords, chosen: str | None
     with app.store.transaction() as tx:
         if not tx.single("first-administrator") or tx.users.count(Select()) > 0:
             return None  # another process was first
+        if chosen is None:
+            keep(password)
         tx.users.add(user)
     return password if chosen is None else None
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from uuid import UUID
 
 from server.domain import regions as geography
-from server.domain.access import SYSTEM, Caller, Role
+from server.domain.access import Caller, Role
 from server.domain.errors import (
     AwsAccessDenied,
     AwsCredentials,
@@ -45,21 +45,14 @@ class RegionInfo:
 
 
 def ensure_home(app: Services) -> Account:
-    """The home account: made on first start, looked at again on every start."""
+    """The home account, made on first start. Errors: Conflict while another process is making it."""
+    now = app.clock.now()
+    made = Account(id=app.new_id(), name=HOME, role_arn=None, external_id=None, aws_account_id=None, created_at=now)
     with app.store.transaction() as tx:
-        home = _home(tx)
-    if home is None:
-        home = Account(
-            id=app.new_id(), name=HOME, role_arn=None, external_id=None, aws_account_id=None, created_at=app.clock.now()
-        )
-        with app.store.transaction() as tx:
-            if tx.single("home-account") and _home(tx) is None:
-                tx.accounts.add(home)
-        with app.store.transaction() as tx:
-            home = _home(tx)
-        if home is None:
-            raise Conflict("Another process is adding the home account.", remedy="Start again.")
-    return check(app, SYSTEM, home.id)
+        found = _home(tx)
+        if found is None:
+            tx.accounts.add(made)
+        return found or made
 
 
 def _home(tx: Tx) -> Account | None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from server.domain.access import SYSTEM, Role
-from server.domain.errors import InvalidInput, NotFound, TooManyRequests, Unauthenticated
+from server.domain.errors import InvalidInput, Misconfigured, NotFound, TooManyRequests, Unauthenticated
 from server.ports import Select
 from server.services import access
 from tests.api.bench import PASSWORD, Bench
@@ -151,18 +151,31 @@ def test_signing_out_ends_this_sign_in_and_no_other(bench: Bench) -> None:
 
 
 def test_first_start_makes_one_administrator(bench: Bench) -> None:
-    made = access.ensure_administrator(bench.services, bench.passwords, None)
+    kept: list[str] = []
+    made = access.ensure_administrator(bench.services, bench.passwords, None, keep=kept.append)
     assert made is not None
     assert len(made) >= 16
+    assert kept == [made]
     assert sign_in(bench, access.ADMINISTRATOR, made)["user"]["role"] == "ADMINISTRATOR"
-    assert access.ensure_administrator(bench.services, bench.passwords, "another password") is None
+    assert access.ensure_administrator(bench.services, bench.passwords, "another password", keep=kept.append) is None
     assert bench.error(SIGN_IN, {"u": "admin", "p": "another password"}, role=None)
 
 
+def test_a_made_up_password_that_cannot_be_kept_makes_nobody(bench: Bench) -> None:
+    def fail(_password: str) -> None:
+        raise Misconfigured("The file cannot be written.")
+
+    with pytest.raises(Misconfigured):
+        access.ensure_administrator(bench.services, bench.passwords, None, keep=fail)
+    assert access.ensure_administrator(bench.services, bench.passwords, None, keep=lambda _: None)
+
+
 def test_first_start_takes_a_chosen_password_and_refuses_a_short_one(bench: Bench) -> None:
+    kept: list[str] = []
     with pytest.raises(InvalidInput):
-        access.ensure_administrator(bench.services, bench.passwords, "short")
-    assert access.ensure_administrator(bench.services, bench.passwords, "long enough") is None
+        access.ensure_administrator(bench.services, bench.passwords, "short", keep=kept.append)
+    assert access.ensure_administrator(bench.services, bench.passwords, "long enough", keep=kept.append) is None
+    assert kept == []
     assert sign_in(bench, "admin", "long enough")
 
 

@@ -76,10 +76,9 @@ class Console:
         self.page.get_by_role("option").filter(has_text=option).first.click()
 
     def pick_row(self, text: str) -> None:
-        """Select the first table row that contains ``text``."""
-        self.page.get_by_role("row").filter(has_text=text).first.get_by_role("checkbox").or_(
-            self.page.get_by_role("row").filter(has_text=text).first.get_by_role("radio")
-        ).check()
+        """Select the first table row with a cell, or a part of one, that is exactly ``text``."""
+        rows = self.page.get_by_role("row").filter(has=self.page.get_by_text(text, exact=True))
+        rows.first.get_by_role("checkbox").check()
 
     def log_lines(self) -> Locator:
         return self.page.locator(".hf-log-line")
@@ -105,7 +104,13 @@ def new_console(
 
     def make(**options: Any) -> Console:
         context = browser.new_context(
-            **{"viewport": {"width": 1440, "height": 900}, "timezone_id": "Europe/Berlin", "locale": "en-GB", **options}
+            **{
+                "viewport": {"width": 1440, "height": 900},
+                "timezone_id": "Europe/Berlin",
+                "locale": "en-GB",
+                "reduced_motion": "reduce",
+                **options,
+            }
         )
         console = Console(context.new_page(), appliance, shots)
         console.page.on("pageerror", lambda error: console.faults.append(str(error)))

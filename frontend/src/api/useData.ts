@@ -1,6 +1,7 @@
 import { useCallback, useEffect, useRef, useState } from "react";
 import { useClient, useMutation, useQuery, type AnyVariables, type TypedDocumentNode } from "urql";
 import { useActivity, type ActivityKind } from "../app/activity";
+import { newKey } from "./key";
 import { problemOf, type Problem } from "./errors";
 
 interface Options {
@@ -59,6 +60,8 @@ export function useData<Data, Variables extends AnyVariables>(
 }
 
 export interface Command<Data, Variables> {
+  /** Sent as `clientMutationId`: a request that is repeated because its answer was lost does nothing a second time. */
+  readonly key: string;
   readonly run: (variables: Variables) => Promise<{ data: Data | null; problem: Problem | null }>;
   readonly busy: boolean;
   readonly problem: Problem | null;
@@ -70,6 +73,7 @@ export function useCommand<Data, Variables extends AnyVariables>(document: Typed
   const [, execute] = useMutation<Data, Variables>(document);
   const [busy, setBusy] = useState(false);
   const [problem, setProblem] = useState<Problem | null>(null);
+  const [key] = useState(newKey);
   const run = useCallback(
     async (variables: Variables) => {
       setBusy(true);
@@ -83,7 +87,7 @@ export function useCommand<Data, Variables extends AnyVariables>(document: Typed
     [execute],
   );
   const reset = useCallback(() => setProblem(null), []);
-  return { run, busy, problem, reset };
+  return { run, busy, problem, reset, key };
 }
 
 /** All pages of a list, up to `limit` entries; for choices that are matched in the page. */

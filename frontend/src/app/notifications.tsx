@@ -3,6 +3,7 @@ import Flashbar, { type FlashbarProps } from "@cloudscape-design/components/flas
 import { useNavigate } from "react-router";
 import { useClient } from "urql";
 import type { Problem } from "../api/errors";
+import { newKey } from "../api/key";
 import { SessionStateDocument, type SessionKind, type State } from "../api/generated";
 import { isFinal, SESSION_KIND } from "../format/words";
 import { paths } from "./paths";
@@ -95,7 +96,7 @@ export function NotificationProvider({ children }: { children: (bar: ReactNode) 
   const notifications = useMemo<Notifications>(
     () => ({
       success(header, content) {
-        const id = crypto.randomUUID?.() ?? String(performance.now());
+        const id = newKey();
         put(id, { type: "success", header: content ? header : undefined, content: content ?? header });
         after(SHOWN_MS, () => dismiss(id));
       },

@@ -37,7 +37,7 @@ export default function AddAccount() {
   async function submit(): Promise<void> {
     setTried(true);
     if (Object.keys(wrong).length > 0) return;
-    const { data } = await add.run({ input: { name: name.trim(), roleArn: roleArn.trim(), externalId: externalId.trim() || null } });
+    const { data } = await add.run({ input: { name: name.trim(), roleArn: roleArn.trim(), externalId: externalId.trim() || null, clientMutationId: add.key } });
     if (!data) return;
     notifications.success(`Account ${name.trim()} is added. Rescan it to find its resources.`);
     void navigate(paths.accounts);

@@ -113,7 +113,7 @@ function Steps({ policy, choices }: { policy: PolicyDetail | null; choices: Step
     const input = inputOf(draft);
     const answer = policy
       ? await update.run({ input: { id: policy.id, revision: policy.revision, policy: input } })
-      : await create.run({ input });
+      : await create.run({ input: { ...input, clientMutationId: create.key } });
     if (answer.problem) {
       setProblem(answer.problem);
       const at = stepOf(answer.problem);
@@ -145,7 +145,7 @@ function Steps({ policy, choices }: { policy: PolicyDetail | null; choices: Step
       allowSkipTo={policy !== null}
       i18nStrings={WIZARD_WORDS}
       steps={[
-        { title: "Name", content: <NameStep {...props} />, errorText },
+        { title: "General", content: <NameStep {...props} />, errorText },
         { title: "Resources", description: "What this policy protects.", content: <ScopeStep {...props} />, errorText },
         { title: "Schedule", description: "When it runs, and where backups go.", content: <ScheduleStep {...props} />, errorText },
         { title: "Retention", description: "How long restore points are kept.", content: <RetentionStep {...props} />, errorText },

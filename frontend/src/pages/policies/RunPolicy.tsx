@@ -14,7 +14,7 @@ export function RunPolicy({ policy, onClose }: { policy: PolicyRowFragment; onCl
   const navigate = useNavigate();
 
   async function run(): Promise<void> {
-    const { data } = await start.run({ input: { id: policy.id, backup } });
+    const { data } = await start.run({ input: { id: policy.id, backup, clientMutationId: start.key } });
     if (!data) return;
     const { session } = data.startPolicy;
     onClose();

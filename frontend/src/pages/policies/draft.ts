@@ -4,7 +4,7 @@ import { complete, tagText, type Ranked, type ScopeDraft } from "./scope";
 
 export type PolicyDetail = Extract<NonNullable<PolicyDetailQuery["node"]>, { __typename: "Policy" }>;
 
-const PRIORITY_MAX = 1000;
+const PRIORITY_MAX = 1_000_000;
 
 /** A policy while it is being written. */
 export interface PolicyDraft extends ScopeDraft {

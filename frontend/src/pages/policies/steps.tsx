@@ -37,7 +37,7 @@ export interface StepProps {
 
 export function NameStep({ draft, change, error }: StepProps) {
   return (
-    <Container header={<Header variant="h2">Name</Header>}>
+    <Container header={<Header variant="h2">Name and priority</Header>}>
       <SpaceBetween size="l">
         <FormField label="Name" constraintText="Up to 127 characters." errorText={error("name", "name")}>
           <Input value={draft.name} placeholder="Production, daily" onChange={({ detail }) => change({ name: detail.value })} autoFocus />

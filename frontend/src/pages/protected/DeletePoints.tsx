@@ -34,7 +34,7 @@ export function DeletePoints({ points, onClose, onStarted }: DeletePointsProps) 
   }, [key, tryOut]);
 
   async function start(): Promise<void> {
-    const { data } = await remove.run({ input: { ids } });
+    const { data } = await remove.run({ input: { ids, clientMutationId: remove.key } });
     if (!data) return;
     if (data.deleteRestorePoints.session) notifications.session(data.deleteRestorePoints.session);
     onStarted();

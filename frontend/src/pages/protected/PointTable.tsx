@@ -117,12 +117,12 @@ export function PointTable({ resourceId, full = false }: { resourceId?: string; 
 }
 
 const columns: readonly Column<PointRowFragment>[] = [
-  { id: "at", header: "Moment", sortingField: "AT", isRowHeader: true, minWidth: 150, cell: (point) => <When at={point.at} /> },
+  { id: "at", header: "Moment", sortingField: "AT", isRowHeader: true, minWidth: 140, cell: (point) => <When at={point.at} /> },
   {
     id: "resource",
     header: "Resource",
     sortingField: "RESOURCE_NAME",
-    minWidth: 150,
+    minWidth: 120,
     cell: (point) => <RouterLink to={paths.protectedResource(point.resource.id)}>{point.resourceName}</RouterLink>,
   },
   { id: "leg", header: "Place", cell: (point) => <LegBadge leg={point.leg} /> },

@@ -85,7 +85,7 @@ function Steps({ point }: { point: PointDetail }) {
   };
 
   async function submit(): Promise<void> {
-    const { data } = await start.run({ input: inputOf(point, choice) });
+    const { data } = await start.run({ input: { ...inputOf(point, choice), clientMutationId: start.key } });
     const session = data?.startInstanceRestore.session;
     if (!session) return;
     void navigate(paths.session(session.id));

@@ -78,6 +78,7 @@ function Steps({ point }: { point: PointDetail }) {
         nameSuffix: suffix,
         volumeType: volumeType || null,
         reason: reason.trim(),
+        clientMutationId: start.key,
       },
     });
     const session = data?.startVolumeRestore.session;

@@ -63,6 +63,7 @@ export default function AddRepository() {
         location: location.trim(),
         prefix: kind === "S3" ? prefix.trim() : "",
         password,
+        clientMutationId: add.key,
       },
     });
     if (!data) return;

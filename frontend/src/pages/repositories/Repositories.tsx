@@ -150,7 +150,7 @@ function CleanUp({ repository, onClose }: AskProps) {
       problem={collect.problem}
       onClose={onClose}
       onConfirm={() => {
-        void collect.run({ input: { id: repository.id } }).then(({ data }) => {
+        void collect.run({ input: { id: repository.id, clientMutationId: collect.key } }).then(({ data }) => {
           if (!data) return;
           if (data.collectGarbage.session) notifications.session(data.collectGarbage.session);
           onClose();

@@ -25,7 +25,7 @@ export function Rescan({ onClose }: { onClose: () => void }) {
 
   async function start(): Promise<void> {
     const { data } = await rescan.run({
-      input: { accountId, regions: chosen.length > 0 ? chosen.map((option) => option.value ?? "") : null },
+      input: { accountId, regions: chosen.length > 0 ? chosen.map((option) => option.value ?? "") : null, clientMutationId: rescan.key },
     });
     if (!data) return;
     if (data.rescan.session) notifications.session(data.rescan.session);

@@ -1,4 +1,5 @@
 import { useEffect, useState } from "react";
+import { useCollection } from "@cloudscape-design/collection-hooks";
 import Alert from "@cloudscape-design/components/alert";
 import Box from "@cloudscape-design/components/box";
 import Button from "@cloudscape-design/components/button";
@@ -7,13 +8,16 @@ import Header from "@cloudscape-design/components/header";
 import KeyValuePairs, { type KeyValuePairsProps } from "@cloudscape-design/components/key-value-pairs";
 import ProgressBar from "@cloudscape-design/components/progress-bar";
 import SpaceBetween from "@cloudscape-design/components/space-between";
-import Table from "@cloudscape-design/components/table";
+import Pagination from "@cloudscape-design/components/pagination";
+import Table, { type TableProps } from "@cloudscape-design/components/table";
+import TextFilter from "@cloudscape-design/components/text-filter";
 import { useParams } from "react-router";
-import { CancelSessionDocument, SessionDetailDocument, type SessionDetailQuery } from "../../api/generated";
+import { CancelSessionDocument, SessionDetailDocument, type SessionDetailQuery, type State } from "../../api/generated";
 import { useCommand, useData } from "../../api/useData";
 import { Page } from "../../app/page";
 import { paths } from "../../app/paths";
 import { elapsed } from "../../format/time";
+import { count } from "../../format/schedule";
 import { percent, rate, size } from "../../format/size";
 import { isFinal, SESSION_KIND, taskKind } from "../../format/words";
 import { Confirm } from "../../ui/Confirm";
@@ -143,54 +147,87 @@ function Summary({ session }: { session: SessionDetail }) {
   );
 }
 
+const TASKS_PER_PAGE = 10;
+const URGENCY: Record<State, number> = { ERROR: 0, WARNING: 1, RUNNING: 2, PENDING: 3, CANCELLED: 4, SUCCESS: 5 };
+
 function Tasks({ session }: { session: SessionDetail }) {
+  const over = isFinal(session.state);
+  const { items, collectionProps, paginationProps, filterProps, filteredItemsCount } = useCollection(session.tasks, {
+    filtering: {
+      fields: ["name", "message"],
+      empty: over ? (
+        <EmptyState title="There was nothing to do" text="No resource was in the session's scope." />
+      ) : (
+        <EmptyState title="Being planned" text="The parts appear in a moment." />
+      ),
+      noMatch: <EmptyState title="Nothing matches" text="No part matches the search." />,
+    },
+    pagination: { pageSize: TASKS_PER_PAGE },
+    sorting: {},
+  });
+  const many = session.tasks.length > TASKS_PER_PAGE;
   return (
     <Table<Task>
+      {...collectionProps}
       variant="container"
       wrapLines
       header={<Header counter={`(${session.tasks.length})`}>Parts</Header>}
-      items={session.tasks}
-      trackBy="id"
-      columnDefinitions={[
-        {
-          id: "name",
-          header: "Name",
-          isRowHeader: true,
-          minWidth: 150,
-          cell: (task) => (task.resource ? <RouterLink to={paths.resource(task.resource.id)}>{task.name}</RouterLink> : task.name),
-        },
-        { id: "kind", header: "Work", cell: (task) => taskKind(task.kind) },
-        { id: "state", header: "Status", minWidth: 110, cell: (task) => <StateIndicator state={task.state} cancelling={session.cancelRequested} /> },
-        {
-          id: "progress",
-          header: "Progress",
-          minWidth: 190,
-          cell: (task) => <Progress state={task.state} done={task.progressDone} total={task.progressTotal} label={`Progress of ${task.name}`} />,
-        },
-        { id: "read", header: "Read", cell: (task) => <Bytes bytes={task.bytesRead} /> },
-        { id: "stored", header: "Stored", cell: (task) => <Bytes bytes={task.bytesStored} /> },
-        { id: "took", header: "Duration", cell: (task) => <Took from={task.startedAt} to={task.endedAt} /> },
-        {
-          id: "message",
-          header: "Note",
-          minWidth: 220,
-          cell: (task) => (
-            <Box color={task.state === "ERROR" ? "text-status-error" : "text-body-secondary"}>
-              {task.message || "–"}
-              {task.attempt > 0 && !isFinal(task.state) ? ` (try ${task.attempt + 1})` : ""}
-            </Box>
-          ),
-        },
-      ]}
-      empty={
-        <EmptyState
-          title={isFinal(session.state) ? "There was nothing to do" : "Being planned"}
-          text={isFinal(session.state) ? "No resource was in the session's scope." : "The parts appear in a moment."}
-        />
+      filter={
+        many && (
+          <TextFilter
+            {...filterProps}
+            filteringPlaceholder="Find by name or note"
+            filteringAriaLabel="Find parts"
+            countText={filteredItemsCount === undefined ? undefined : count(filteredItemsCount, "part")}
+          />
+        )
       }
+      pagination={many && <Pagination {...paginationProps} />}
+      items={items}
+      trackBy="id"
+      columnDefinitions={TASK_COLUMNS}
     />
   );
 }
+
+const TASK_COLUMNS: TableProps.ColumnDefinition<Task>[] = [
+  {
+    id: "name",
+    header: "Name",
+    sortingField: "name",
+    isRowHeader: true,
+    minWidth: 150,
+    cell: (task) => (task.resource ? <RouterLink to={paths.resource(task.resource.id)}>{task.name}</RouterLink> : task.name),
+  },
+  { id: "kind", header: "Work", minWidth: 110, cell: (task) => taskKind(task.kind) },
+  {
+    id: "state",
+    header: "Status",
+    minWidth: 120,
+    sortingComparator: (left, right) => URGENCY[left.state] - URGENCY[right.state],
+    cell: (task) => <StateIndicator state={task.state} />,
+  },
+  {
+    id: "progress",
+    header: "Progress",
+    minWidth: 190,
+    cell: (task) => <Progress state={task.state} done={task.progressDone} total={task.progressTotal} label={`Progress of ${task.name}`} />,
+  },
+  { id: "read", header: "Read", cell: (task) => <Bytes bytes={task.bytesRead} /> },
+  { id: "stored", header: "Stored", cell: (task) => <Bytes bytes={task.bytesStored} /> },
+  { id: "took", header: "Duration", cell: (task) => <Took from={task.startedAt} to={task.endedAt} /> },
+  {
+    id: "message",
+    header: "Note",
+    minWidth: 220,
+    cell: (task) => (
+      <Box color={task.state === "ERROR" ? "text-status-error" : "text-body-secondary"}>
+        {task.message || "–"}
+        {task.attempt > 0 && !isFinal(task.state) ? ` (try ${task.attempt + 1})` : ""}
+      </Box>
+    ),
+  },
+];
 
 function Bytes({ bytes }: { bytes: number }) {
   return <span className="hf-number">{bytes > 0 ? size(bytes) : "–"}</span>;
