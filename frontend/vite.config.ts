@@ -1,11 +1,12 @@
 import react from "@vitejs/plugin-react";
 import { defineConfig } from "vitest/config";
+import { licenses } from "./licenses";
 
 // The appliance that `npm run dev` talks to; start one with scripts/dev or scripts/demo.
 const appliance = process.env.HOLDFAST_PUBLIC_URL ?? "http://127.0.0.1:8000";
 
 export default defineConfig({
-  plugins: [react()],
+  plugins: [react(), licenses(["@fontsource-variable/open-sans"])],
   build: {
     outDir: process.env.HOLDFAST_CONSOLE_OUT ?? "../frontend_dist",
     emptyOutDir: true,

@@ -9,7 +9,6 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -26,6 +25,7 @@ from server.adapters.clock import SystemClock
 from server.domain.workload import Place
 from server.ports import BLOCK_SIZE
 from server.supervise.ports import free_port
+from tests.waiting import until
 
 REGION = "eu-central-1"
 HOME = Place(UUID(int=1), None, None, REGION)
@@ -50,12 +50,12 @@ class DemoAccount:
     def __enter__(self) -> DemoAccount:
         command = [sys.executable, "-m", "server.demo.cloud", "--data", str(self._folder), "--port", str(self._port)]
         self._process = subprocess.Popen([*command, "--pace", PACE], env={**os.environ, **CREDENTIALS})
-        deadline = time.monotonic() + START_SECONDS
-        while not self._answers():
-            if self._process.poll() is not None or time.monotonic() > deadline:
-                self.__exit__(None, None, None)
-                raise RuntimeError("the demo account did not start")
-            time.sleep(0.1)
+        try:
+            until(lambda: self._answers() or self._process.poll() is not None, START_SECONDS, what="the demo account's start")
+            assert self._process.poll() is None, "the demo account did not start"
+        except AssertionError:
+            self.__exit__(None, None, None)
+            raise
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
@@ -131,9 +131,9 @@ class Site:
     def register_image(self, name: str, *, root: str = "/dev/xvda", architecture: str = "x86_64") -> str:
         """An AMI with one empty 1 GiB root disk."""
         volume = self.call("create_volume", AvailabilityZone=f"{self.place.region}a", Size=1)["VolumeId"]
-        self.until(lambda: self.volume(volume)["State"] == "available")
+        until(lambda: self.volume(volume)["State"] == "available")
         snapshot = self.call("create_snapshot", VolumeId=volume)["SnapshotId"]
-        self.until(lambda: self.call("describe_snapshots", SnapshotIds=[snapshot])["Snapshots"][0]["State"] == "completed")
+        until(lambda: self.call("describe_snapshots", SnapshotIds=[snapshot])["Snapshots"][0]["State"] == "completed")
         self.call("delete_volume", VolumeId=volume)
         return str(
             self.call(
@@ -169,7 +169,7 @@ class Site:
             **params,
         )
         instance = str(launched["Instances"][0]["InstanceId"])
-        self.until(lambda: self.state(instance) == "running")
+        until(lambda: self.state(instance) == "running")
         for number in range(data_disks):
             self.attach_disk(instance, f"/dev/sd{'fghij'[number]}", name=f"{name}-data{number}")
         return instance
@@ -186,9 +186,9 @@ class Site:
                 TagSpecifications=[{"ResourceType": "volume", "Tags": [{"Key": "Name", "Value": name}]}],
             )["VolumeId"]
         )
-        self.until(lambda: self.volume(volume)["State"] == "available")
+        until(lambda: self.volume(volume)["State"] == "available")
         self.call("attach_volume", VolumeId=volume, InstanceId=instance, Device=device)
-        self.until(lambda: self.volume(volume)["Attachments"][0]["State"] == "attached")
+        until(lambda: self.volume(volume)["Attachments"][0]["State"] == "attached")
         return volume
 
     def state(self, instance: str) -> str:
@@ -214,12 +214,6 @@ class Site:
             "volumes": [v["VolumeId"] for v in self.call("describe_volumes", Filters=filters)["Volumes"]],
             "snapshots": [s["SnapshotId"] for s in self.call("describe_snapshots", Filters=filters)["Snapshots"]],
         }
-
-    def until(self, condition: Any, seconds: float = 20.0) -> None:
-        deadline = time.monotonic() + seconds
-        while not condition():
-            assert time.monotonic() < deadline, "AWS did not get there in time"
-            time.sleep(0.02)
 
 
 @contextlib.contextmanager

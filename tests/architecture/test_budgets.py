@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[2]
 FUNCTION_LINES = 70
 MODULE_LINES = 400
 BANNED_NAMES = {"utils", "util", "helpers", "helper", "common", "core", "misc"}
-UNFINISHED = re.compile(r"\b(TODO|FIXME|XXX|HACK)\b|NotImplementedError")
+UNFINISHED = re.compile(r"\b(TODO|FIXME|XXX|HACK)\b|raise NotImplementedError")
 MACHINE_PATHS = re.compile(r"(?<![\w.])/(work|root|home|old_root|farm)/|/tmp/[\w]|\.\./shared")
 REGISTRIES = re.compile(r"registry\.npmjs\.org|pypi\.org/simple|files\.pythonhosted\.org|--(extra-)?index-url|--find-links")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import json
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -62,3 +63,10 @@ def test_an_unknown_workload_is_refused_with_the_known_ones() -> None:
 def test_the_trust_policy_demands_the_external_id() -> None:
     policy = json.loads(trust_policy("arn:aws:iam::123456789012:role/Holdfast", "a-secret"))
     assert policy["Statement"][0]["Condition"] == {"StringEquals": {"sts:ExternalId": "a-secret"}}
+
+
+def test_the_readme_shows_the_policy_as_it_is_printed() -> None:
+    readme = (Path(__file__).parents[2] / "README.md").read_text()
+    shown = re.search(r"```json\n(.*?)\n```", readme, re.DOTALL)
+    assert shown is not None
+    assert shown.group(1) == permission_policy()

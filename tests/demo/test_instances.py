@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from tests.demo.clouds import Cloud, block, refused, until
+from tests.demo.clouds import Cloud, block, refused
+from tests.waiting import until
 
 
 def disks(cloud: Cloud, instance_id: str) -> dict[str, str]:

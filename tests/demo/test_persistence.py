@@ -10,7 +10,8 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from tests.demo.clouds import BLOCK, Cloud, block, until
+from tests.demo.clouds import BLOCK, Cloud, block
+from tests.waiting import until
 
 
 def restart(cloud: Cloud) -> None:

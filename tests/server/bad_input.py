@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from uuid import uuid4
 
 from server.demo import setting
 from server.demo.sample import BUCKET, ROLE_ARN
 from server.demo.visitor import Visitor
+from server.domain.errors import HoldfastError
 from tests.conftest import RunningAppliance
 
 ADD_ACCOUNT = "mutation($input: AddAccountInput!) { addAccount(input: $input) { account { id } } }"
@@ -19,6 +20,7 @@ ADD_REPOSITORY = "mutation($input: AddRepositoryInput!) { addRepository(input: $
 REMOVE_REPOSITORY = "mutation($input: IdInput!) { removeRepository(input: $input) { id } }"
 CREATE_POLICY = "mutation($input: PolicyInput!) { createPolicy(input: $input) { policy { id revision } } }"
 UPDATE_POLICY = "mutation($input: UpdatePolicyInput!) { updatePolicy(input: $input) { policy { revision } } }"
+DELETE_POLICY = "mutation($input: IdInput!) { deletePolicy(input: $input) { id } }"
 START_POLICY = "mutation($input: StartPolicyInput!) { startPolicy(input: $input) { session { id } } }"
 RESTORE_VOLUMES = "mutation($input: VolumeRestoreInput!) { startVolumeRestore(input: $input) { session { id } } }"
 RESTORE_INSTANCE = "mutation($input: InstanceRestoreInput!) { startInstanceRestore(input: $input) { session { id } } }"
@@ -37,6 +39,7 @@ class World:
     prepared: setting.Prepared
     session_id: str
     point: dict[str, Any]
+    policies: list[str] = field(default_factory=list)  # made on the way; each covers resources others then do not
 
     def scope(self, **changes: Any) -> dict[str, Any]:
         return {"accountId": self.prepared.account_id, "regions": ["us-east-1"], "mode": "ALL", **changes}
@@ -73,7 +76,18 @@ class World:
 
     def created_policy(self, **changes: Any) -> str:
         policy_id: str = self.visitor.ask(CREATE_POLICY, input=self.policy(**changes))["createPolicy"]["policy"]["id"]
+        self.policies.append(policy_id)
         return policy_id
+
+    def forget_policies(self) -> bool:
+        """Delete the policies made on the way; False while one of them still runs."""
+        while self.policies:
+            try:
+                self.visitor.ask(DELETE_POLICY, input={"id": self.policies[-1]})
+            except HoldfastError:
+                return False
+            self.policies.pop()
+        return True
 
 
 @dataclass(frozen=True)

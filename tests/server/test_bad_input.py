@@ -35,8 +35,9 @@ def world(appliance: RunningAppliance) -> Iterator[World]:
 
 @pytest.fixture
 def calm(world: World) -> Iterator[World]:
-    """No fault before, none left behind."""
+    """No fault and no other policy before, no fault left behind."""
     world.appliance.cloud.reset()
+    assert eventually(world.forget_policies, 60)
     yield world
     world.appliance.cloud.reset()
 

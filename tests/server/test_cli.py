@@ -18,16 +18,16 @@ from tests.server.test_supervise import eventually
 ROOT = Path(__file__).parents[2]
 
 
+def clean_environment(**environ: str) -> dict[str, str]:
+    """Ours without Holdfast's variables, but with those given (named without the prefix)."""
+    ours = {name: value for name, value in os.environ.items() if not name.startswith("HOLDFAST_")}
+    return {**ours, "PYTHONPATH": str(ROOT), "COLUMNS": "200", **{f"HOLDFAST_{name}": value for name, value in environ.items()}}
+
+
 def holdfast(*arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
-    clean = {name: value for name, value in os.environ.items() if not name.startswith("HOLDFAST_")}
     return subprocess.run(
         [sys.executable, "-m", "server.cli", *arguments],
-        env={
-            **clean,
-            "PYTHONPATH": str(ROOT),
-            "COLUMNS": "200",
-            **{f"HOLDFAST_{name}": value for name, value in environ.items()},
-        },
+        env=clean_environment(**environ),
         cwd=ROOT,
         capture_output=True,
         text=True,
@@ -92,7 +92,7 @@ def test_a_lost_password_is_replaced(appliance: RunningAppliance) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "server.cli", "reset-password"],
         input=f"{ADMIN_PASSWORD}\n{ADMIN_PASSWORD}\n",
-        env={**os.environ, **{f"HOLDFAST_{name}": value for name, value in environ.items()}},
+        env=clean_environment(**environ),
         cwd=ROOT,
         capture_output=True,
         text=True,
@@ -106,7 +106,7 @@ def test_a_lost_password_is_replaced(appliance: RunningAppliance) -> None:
 def test_up_starts_everything_and_stops_in_order_on_sigterm(short_folder: Path, unused_port: int) -> None:
     process = subprocess.Popen(
         [sys.executable, "-m", "server.cli", "up"],
-        env={**os.environ, "HOLDFAST_DATA_DIR": str(short_folder / "up"), "HOLDFAST_PORT": str(unused_port)},
+        env=clean_environment(DATA_DIR=str(short_folder / "up"), PORT=str(unused_port)),
         cwd=ROOT,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

@@ -70,6 +70,7 @@ def test_kills_lose_nothing_double_nothing_leave_nothing(fire: UnderFire) -> Non
     _each_run_made_one_point_per_resource(fire, runs)
     _repository_holds_only_what_is_needed(fire.appliance)
     assert "FLUSHALL" in fire.report
+    print("\n".join([f"{runs} runs", *fire.report]))  # noqa: T201  pytest -rP tells what was hit
 
 
 def _churned(fire: UnderFire, number: int) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import { useData } from "../../api/useData";
 import { Page } from "../../app/page";
 import { paths } from "../../app/paths";
 import { size } from "../../format/size";
-import { SESSION_KIND, STATE } from "../../format/words";
+import { isFinal, SESSION_KIND, STATE } from "../../format/words";
 import { EmptyState } from "../../ui/EmptyState";
 import { Figure, Progress, StateIndicator } from "../../ui/indicators";
 import { ProblemAlert } from "../../ui/ProblemAlert";
@@ -52,7 +52,7 @@ export default function Overview() {
         {!problem && (data ? <Figures data={data} /> : <FiguresWaiting />)}
         {data && <Attention data={data} />}
         {data && data.overview.runningSessions.length > 0 && <Running sessions={data.overview.runningSessions} />}
-        {!problem && <Recent sessions={data?.overview.lastSessions} />}
+        {!problem && <Recent sessions={data?.overview.lastSessions.filter((session) => isFinal(session.state))} />}
       </SpaceBetween>
     </Page>
   );

@@ -1,0 +1,56 @@
+"""What the core needs from outside, as Protocols. Adapters implement them; ``bootstrap`` joins the two.
+
+Every method raises only errors of ``domain.errors``; adapters translate foreign ones. Times are aware UTC datetimes,
+sizes are bytes unless the name says otherwise.
+"""
+
+from server.ports.aws import BLOCK_SIZE, Aws, BlockRef, Blocks
+from server.ports.blobs import Blob, Blobs
+from server.ports.process import Clock, Jobs, Passwords, Wakeups
+from server.ports.store import (
+    ActivityLog,
+    Collection,
+    EventLog,
+    Group,
+    Operator,
+    Order,
+    Replies,
+    Select,
+    Store,
+    Tasks,
+    Throttle,
+    Tx,
+    Where,
+)
+from server.ports.workload import DiskSnapshot, RestoreJob, SnapshotJob, Step, Workload
+
+__all__ = [
+    "BLOCK_SIZE",
+    "ActivityLog",
+    "Aws",
+    "Blob",
+    "Blobs",
+    "BlockRef",
+    "Blocks",
+    "Clock",
+    "Collection",
+    "DiskSnapshot",
+    "EventLog",
+    "Group",
+    "Jobs",
+    "Operator",
+    "Order",
+    "Passwords",
+    "Replies",
+    "RestoreJob",
+    "Select",
+    "SnapshotJob",
+    "Step",
+    "Store",
+    "Tasks",
+    "Throttle",
+    "Tx",
+    "Wakeups",
+    "Where",
+    "Workload",
+]
