@@ -1,6 +1,6 @@
 import react from "@vitejs/plugin-react";
 import { defineConfig } from "vitest/config";
-import { licenses } from "./licenses";
+import { licenses } from "./licenses.ts";
 
 // The appliance that `npm run dev` talks to; start one with scripts/dev or scripts/demo.
 const appliance = process.env.HOLDFAST_PUBLIC_URL ?? "http://127.0.0.1:8000";

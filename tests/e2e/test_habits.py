@@ -32,12 +32,18 @@ def _numbers(page: Page) -> list[int]:
     return found
 
 
-def _start(appliance: RunningAppliance, prepared: Prepared) -> str:
-    """Run the prepared policy; the session's address."""
-    started = Api(appliance).ask(
+def _run(api: Api, prepared: Prepared) -> str:
+    """Start the prepared policy; the session's id."""
+    started = api.ask(
         "mutation($i: StartPolicyInput!) { startPolicy(input: $i) { session { id } } }", i={"id": prepared.policy_id}
     )
-    return f"/sessions/{started['startPolicy']['session']['id']}"
+    session_id: str = started["startPolicy"]["session"]["id"]
+    return session_id
+
+
+def _start(appliance: RunningAppliance, prepared: Prepared) -> str:
+    """Run the prepared policy; the session's address."""
+    return f"/sessions/{_run(Api(appliance), prepared)}"
 
 
 def test_a_dropped_connection_loses_and_repeats_no_line(
@@ -137,6 +143,43 @@ def test_what_the_server_refuses_is_shown_at_its_field(console: Console, prepare
     console.button("Add repository").click()
     expect(page.get_by_text("Must lie beneath").first).to_be_visible()
     expect(page.get_by_label("Folder", exact=True)).to_have_attribute("aria-invalid", "true")
+
+
+def test_a_running_session_can_be_cancelled(console: Console, appliance: RunningAppliance, prepared: Prepared) -> None:
+    page = console.page
+    appliance.cloud.fault("ec2:CreateSnapshots", "slow", delay=4)
+    try:
+        console.open(_start(appliance, prepared))
+        console.button("Cancel session").click()
+        dialog = page.get_by_role("dialog")
+        expect(dialog).to_contain_text("Restore points that are already complete stay.")
+        dialog.get_by_role("button", name="Cancel session").click()
+        console.wait_for_end("Cancelled")
+        console.shoot("session-cancelled")
+    finally:
+        appliance.cloud.reset()
+
+
+def test_restore_points_are_deleted_after_a_check_and_a_second_look(
+    console: Console, appliance: RunningAppliance, prepared: Prepared
+) -> None:
+    page = console.page
+    api = Api(appliance)
+    api.finish(_run(api, prepared))
+    console.open("/protected-data?tab=points&search=build-01&where=BACKUP")
+    rows = page.get_by_role("row").filter(has_text="build-01")
+    expect(rows.first).to_be_visible()
+    before = rows.count()
+    console.pick_row("Backup")
+    console.button("Delete").click()
+    dialog = page.get_by_role("dialog")
+    expect(dialog).to_contain_text("Checked: it can be deleted. Nothing has been deleted yet.")
+    expect(dialog.get_by_role("button", name="Delete")).to_be_disabled()
+    dialog.get_by_label("I understand").check()
+    console.shoot("delete-points")
+    dialog.get_by_role("button", name="Delete").click()
+    expect(page.get_by_text(re.compile("Restore point deletion .* has ended successfully"))).to_be_visible(timeout=60_000)
+    expect(rows).to_have_count(before - 1)
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -23,7 +23,8 @@ from tests.conftest import RunningAppliance, start_appliance, start_cloud, use_d
 from tests.simulation.under_fire import UnderFire, all_points, inventory
 
 START = "mutation($input: StartPolicyInput!) { startPolicy(input: $input) { session { id } } }"
-RESTORE = "mutation($input: VolumeRestoreInput!) { startVolumeRestore(input: $input) { session { id } } }"
+RESTORE_VOLUMES = "mutation($input: VolumeRestoreInput!) { startVolumeRestore(input: $input) { session { id } } }"
+RESTORE_INSTANCE = "mutation($input: InstanceRestoreInput!) { startInstanceRestore(input: $input) { session { id } } }"
 CHURN_PERCENT = 20
 
 
@@ -34,8 +35,14 @@ def fire(short_folder: Path, request: pytest.FixtureRequest, monkeypatch: pytest
     folder.mkdir()
     use_demo_keys(monkeypatch)
     with start_cloud(folder / "aws") as cloud, start_appliance(folder / "appliance", cloud) as appliance:
-        cloud.fault("ebs:GetSnapshotBlock", "slow", delay=0.3)
-        cloud.fault("ebs:PutSnapshotBlock", "slow", delay=0.3)
+        for operation in (
+            "ec2:CreateSnapshots",
+            "ec2:RunInstances",
+            "ec2:CreateVolume",
+            "ebs:GetSnapshotBlock",
+            "ebs:PutSnapshotBlock",
+        ):
+            cloud.fault(operation, "slow", delay=0.4)
         visitor = Visitor(appliance.url)
         visitor.sign_in(appliance.username, appliance.password)
         seed = request.config.getoption("--seed")
@@ -45,32 +52,45 @@ def fire(short_folder: Path, request: pytest.FixtureRequest, monkeypatch: pytest
 def test_kills_lose_nothing_double_nothing_leave_nothing(fire: UnderFire) -> None:
     before = inventory(fire.appliance.cloud.url, setting.REGIONS)
     prepared = setting.prepare(fire.visitor, snapshots_kept=1)
-    wanted_kills, runs, restored = fire.kills, 0, set()
+    wanted_kills, runs = fire.kills, 0
+    volumes: set[str] = set()
+    instances: set[str] = set()
     while fire.kills or not runs:
         runs += 1
         expected = _churned(fire, runs)
         run = fire.endure(START, id=prepared.policy_id)
         assert run["state"] == "SUCCESS", fire.last_words(run)
         point = _largest_backup(fire, run["id"])
-        zone = setting.zone_of(fire.visitor, point)
-        back = fire.endure(RESTORE, pointId=point["id"], accountId=zone.account_id, region=zone.region, zone=zone.name)
-        assert back["state"] == "SUCCESS", fire.last_words(back)
-        volumes = back["tasks"][0]["result"]["volumes"]
-        assert {volume["diskId"] for volume in volumes} == {disk["diskId"] for disk in point["disks"]}
-        for volume in volumes:
+        result = _restored(fire, point, as_instance=runs % 2 == 0)
+        assert {volume["diskId"] for volume in result["volumes"]} == {disk["diskId"] for disk in point["disks"]}
+        for volume in result["volumes"]:
             assert fire.hashes(volume["volumeId"]) == expected[volume["diskId"]]
-        restored |= {volume["volumeId"] for volume in volumes}
+        volumes |= {volume["volumeId"] for volume in result["volumes"]}
+        instances |= {result["instanceId"]} if "instanceId" in result else set()
         assert runs <= wanted_kills + 1
     after = inventory(fire.appliance.cloud.url, setting.REGIONS)
     points = list(all_points(fire.visitor, leg="SNAPSHOT", state="AVAILABLE"))
     known = {disk["snapshotId"] for point in points for disk in point["disks"]}
     assert after.snapshots == before.snapshots | known
-    assert after.volumes == before.volumes | restored
-    assert after.instances == before.instances
+    assert after.volumes == before.volumes | volumes
+    assert after.instances == before.instances | instances
     _each_run_made_one_point_per_resource(fire, runs)
     _repository_holds_only_what_is_needed(fire.appliance)
     assert "FLUSHALL" in fire.report
     print("\n".join([f"{runs} runs", *fire.report]))  # noqa: T201  pytest -rP tells what was hit
+
+
+def _restored(fire: UnderFire, point: dict[str, Any], *, as_instance: bool) -> dict[str, Any]:
+    """What the restore of ``point`` made."""
+    zone = setting.zone_of(fire.visitor, point)
+    where = {"pointId": point["id"], "accountId": zone.account_id, "region": zone.region}
+    if as_instance:
+        session = fire.endure(RESTORE_INSTANCE, name="restored under fire", **where)
+    else:
+        session = fire.endure(RESTORE_VOLUMES, zone=zone.name, **where)
+    assert session["state"] == "SUCCESS", fire.last_words(session)
+    result: dict[str, Any] = session["tasks"][0]["result"]
+    return result
 
 
 def _churned(fire: UnderFire, number: int) -> dict[str, Any]:

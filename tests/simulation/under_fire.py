@@ -17,6 +17,8 @@ from server.supervise.processes import Program
 from tests.conftest import RunningAppliance
 
 PAUSES = (0.2, 4.0)  # seconds between kills: from "still booting" to "well into the work"
+FIRST_PAUSE = (0.0, 2.0)  # seconds before a session's first: also its early stages are to be hit
+PER_SESSION = 5  # kills at most, so that they spread over runs and restores
 SCHEDULER_SHARE = 0.25  # of the kills
 SESSION_SECONDS = 240.0  # without kills a session takes a few
 LOOK_EVERY = 0.2
@@ -31,10 +33,12 @@ class UnderFire:
     rng: random.Random
     visitor: Visitor
     flush_at: int = field(init=False)
+    per_session: int = field(init=False)
     report: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.flush_at = self.kills // 2
+        self.per_session = max(1, min(PER_SESSION, self.kills // 2))
 
     def endure(self, mutation: str, **values: Any) -> Session:
         """Start a session, kill while it runs, return it when it is over."""
@@ -44,14 +48,15 @@ class UnderFire:
 
     def _until_over(self, session_id: str) -> Session:
         gate = threading.Event()
-        waited, next_kill = 0.0, self.rng.uniform(*PAUSES)
+        waited, next_kill, left = 0.0, self.rng.uniform(*FIRST_PAUSE), min(self.kills, self.per_session)
         while True:
             session = self.visitor.session(session_id)
             if session["state"] not in OPEN_STATES:
                 return session
             assert waited < SESSION_SECONDS, f"{session['name']} hangs: {self.last_words(session)}"
-            if self.kills and waited >= next_kill:
+            if left and waited >= next_kill:
                 self._kill(session)
+                left -= 1
                 next_kill = waited + self.rng.uniform(*PAUSES)
             gate.wait(LOOK_EVERY)
             waited += LOOK_EVERY

@@ -118,7 +118,7 @@ function Summary({ session }: { session: SessionDetail }) {
     { label: "Started", value: <When at={session.startedAt} none="Not yet" /> },
     { label: running ? "Running for" : "Duration", value: <Took from={session.startedAt} to={session.endedAt} /> },
     { label: "Data read", value: session.bytesRead > 0 ? `${size(session.bytesRead)}${speed ? ` (${speed})` : ""}` : "–" },
-    { label: "Stored", value: session.bytesStored > 0 ? size(session.bytesStored) : "–" },
+    { label: storedWord(session), value: session.bytesStored > 0 ? size(session.bytesStored) : "–" },
     { label: "Started by", value: session.requestedBy === "schedule" ? "Schedule" : session.requestedBy },
   ];
   const failed = session.tasks.filter((task) => task.state === "ERROR");
@@ -185,7 +185,7 @@ function Tasks({ session }: { session: SessionDetail }) {
       pagination={many && <Pagination {...paginationProps} />}
       items={items}
       trackBy="id"
-      columnDefinitions={TASK_COLUMNS}
+      columnDefinitions={TASK_COLUMNS.map((column) => (column.id === "stored" ? { ...column, header: storedWord(session) } : column))}
     />
   );
 }
@@ -228,6 +228,11 @@ const TASK_COLUMNS: TableProps.ColumnDefinition<Task>[] = [
     ),
   },
 ];
+
+/** A restore writes to AWS; everything else stores in a repository. */
+function storedWord(session: SessionDetail): string {
+  return session.kind === "VOLUME_RESTORE" || session.kind === "INSTANCE_RESTORE" ? "Written" : "Stored";
+}
 
 function Bytes({ bytes }: { bytes: number }) {
   return <span className="hf-number">{bytes > 0 ? size(bytes) : "–"}</span>;

@@ -1,1 +1,0 @@
-import{et as e,rt as t}from"./index-CH5baCGi.js";import{M as n,j as r}from"./button-B2Wrp645.js";import{n as i}from"./radio-button-IbupQwhs.js";var a=t(e()),o=a.forwardRef(({...e},t)=>{let r=n(`Checkbox`,{props:{readOnly:e.readOnly}});return a.createElement(i,{...e,...r,ref:t,__injectAnalyticsComponentMetadata:!0})});r(o,`Checkbox`);export{o as t};
