@@ -28,6 +28,7 @@ class _Snapshot:
     size_gib: int
     volume: str  # lineage: only snapshots of one volume can be compared
     pending: bool = False
+    encrypted: bool = False
     tags: dict[str, str] = field(default_factory=dict)
     blocks: dict[int, bytes] = field(default_factory=dict)
 
@@ -121,7 +122,9 @@ class MemoryBlocks:
         with self._lock:
             if token not in self._started:
                 name = self._started[token] = self._name()
-                self._snapshots[name] = _Snapshot(size_gib=size_gib, volume=name, pending=True, tags=dict(tags))
+                self._snapshots[name] = _Snapshot(
+                    size_gib=size_gib, volume=name, pending=True, encrypted=encrypted, tags=dict(tags)
+                )
             return self._started[token]
 
     def write(self, place: Place, snapshot_id: str, index: int, data: bytes) -> None:

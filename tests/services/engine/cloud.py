@@ -45,6 +45,8 @@ class Cloud:
         self.snapshots: dict[str, Kept] = {}
         self.volumes: dict[str, Kept] = {}
         self.content: dict[str, dict[int, bytes]] = {}  # of restored volumes
+        self.encrypted: set[str] = set()  # volumes
+        self.warnings: list[str] = []  # what a restore has to say
         self.calls: Counter[str] = Counter()
         self.before: Callable[[str], None] = lambda _: None
         self.workload = Tiny(self)
@@ -121,7 +123,8 @@ class Tiny:
         polled = int(memo.get("polled", 0))
         if polled < self.polls:
             return Step(memo={"polled": polled + 1}, wait=2.0, message="Waiting for AWS.")
-        volumes = [{"volumeId": volume, "snapshotId": made[volume]} for volume in sorted(made)]
+        secret = self.cloud.encrypted
+        volumes = [{"volumeId": each, "snapshotId": made[each], "encrypted": each in secret} for each in sorted(made)]
         return Step(done=True, memo={"volumes": volumes})
 
     def disks(self, document: Mapping[str, Any]) -> tuple[DiskSnapshot, ...]:
@@ -146,7 +149,7 @@ class Tiny:
 
     def restore_volumes(self, job: RestoreJob, options: VolumeRestore, memo: dict[str, Any]) -> Step:
         self.cloud.enter("restore_volumes")
-        return Step(done=True, memo={"volumes": self._created(job)})
+        return Step(done=True, memo={"volumes": self._created(job), "warnings": self.cloud.warnings})
 
     def restore_instance(self, job: RestoreJob, options: InstanceRestore, memo: dict[str, Any]) -> Step:
         self.cloud.enter("restore_instance")

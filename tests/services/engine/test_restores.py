@@ -10,7 +10,7 @@ from uuid import UUID
 import pytest
 
 from server.domain.access import SYSTEM, Caller, Role
-from server.domain.errors import AwsAccessDenied, AwsRejected, Conflict, Forbidden, InvalidInput, Unavailable
+from server.domain.errors import AwsAccessDenied, AwsRejected, Conflict, Forbidden, InvalidInput, Throttled, Unavailable
 from server.domain.restore import InstanceRestore, Leg, RestorePoint, VolumeRestore
 from server.domain.session import Session, State
 from server.ports import Select
@@ -78,6 +78,46 @@ def test_temporary_snapshots_are_removed(protected: Appliance) -> None:
     finished(protected, session_id)
     assert protected.cloud.blocks.calls["start"] == 2
     assert set(protected.cloud.blocks._snapshots) == there
+
+
+def test_the_data_of_an_encrypted_disk_travels_encrypted(appliance: Appliance) -> None:
+    account = appliance.account()
+    appliance.machine(account, "web-1", {"vol-a": DISK, "vol-b": DISK})
+    appliance.cloud.encrypted = {"vol-b"}
+    assert run(appliance, appliance.policy(account, repository=appliance.repository(account)).id).state is State.SUCCESS
+    there = set(appliance.cloud.blocks._snapshots)
+    seen = []
+
+    def look(operation: str) -> None:
+        if operation == "complete":
+            seen.append({id: each.encrypted for id, each in appliance.cloud.blocks._snapshots.items() if id not in there})
+
+    appliance.cloud.blocks.before = look
+    finished(appliance, begin(appliance, Leg.BACKUP))
+    assert list(seen[-1].values()) == [False, True]
+
+
+def test_what_could_not_be_restored_as_it_was_is_a_warning_in_the_log(protected: Appliance) -> None:
+    protected.cloud.warnings = ["The instance profile web is gone: restored without one."]
+    session_id = begin(protected, Leg.BACKUP)
+    assert finished(protected, session_id).state is State.WARNING
+    assert "web-1: The instance profile web is gone: restored without one." in protected.lines(session_id)
+    assert len(contents(protected, session_id)) == 2
+
+
+def test_cancelling_once_the_target_is_there_leaves_it_there(protected: Appliance) -> None:
+    session_id = begin(protected, Leg.BACKUP)
+    temporary = set(protected.cloud.blocks._snapshots)
+
+    def cancel(operation: str) -> None:
+        if operation == "delete_snapshot" and protected.session(session_id).cancel_requested_at is None:
+            tasks.request_cancel(protected.app, SYSTEM, session_id)
+            raise Throttled("Slow down.")
+
+    protected.cloud.before = cancel
+    assert finished(protected, session_id).state is State.CANCELLED
+    assert len(protected.cloud.volumes) == 2
+    assert set(protected.cloud.blocks._snapshots) == temporary
 
 
 def test_one_disk_alone(protected: Appliance) -> None:
