@@ -44,7 +44,7 @@ def stay(data: Path | None, disks: Size, console: Console, stopped: threading.Ev
         with console.status("Rescanning the account, adding repository and policy"):
             setting.prepare(visitor)
         console.print(_welcome(appliance.settings, settings.admin_password or ""))
-        appliance.watch(stopped)
+        stopped.wait()
 
 
 def once(data: Path | None, disks: Size, console: Console) -> bool:
@@ -87,13 +87,27 @@ def _appliance(settings: Settings, disks: Size, console: Console) -> Iterator[tu
             visitor = Visitor(appliance.settings.public_url)
             visitor.sign_in("admin", settings.admin_password or "")
             console.print(f"Started in {time.monotonic() - began:.1f} s.", highlight=False)
-            yield appliance, visitor
+            with _watched(appliance):
+                yield appliance, visitor
         except (HoldfastError, OSError):
             console.print(*recent, sep="\n", style="dim", highlight=False, markup=False)
             raise
         finally:
             with console.status("Stopping"):
                 appliance.stop()
+
+
+@contextmanager
+def _watched(appliance: Appliance) -> Iterator[None]:
+    """Crashed processes are started again meanwhile. Those end with the watching thread, just before all are stopped."""
+    enough = threading.Event()
+    watcher = threading.Thread(target=appliance.watch, args=[enough], name="watch")
+    watcher.start()
+    try:
+        yield
+    finally:
+        enough.set()
+        watcher.join()
 
 
 def _start(appliance: Appliance, report: Report, disks: Size) -> None:

@@ -89,7 +89,7 @@ export default function Resources() {
         total={answer.data?.resources.totalCount}
         list={list}
         choices={accounts.length > 1 ? [accountChoice, PROTECTION, PRESENCE] : [PROTECTION, PRESENCE]}
-        searchHint="Find by name or id"
+        searchHint="Find by name"
         trackBy={(resource) => resource.id}
         nameOf={(resource) => resource.name}
         empty={

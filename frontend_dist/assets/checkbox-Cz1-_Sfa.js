@@ -1,1 +1,0 @@
-import{et as e,rt as t}from"./index-C8i_qqxj.js";import{M as n,j as r}from"./button-vCiVI5DT.js";import{n as i}from"./radio-button-VjopQ43D.js";var a=t(e()),o=a.forwardRef(({...e},t)=>{let r=n(`Checkbox`,{props:{readOnly:e.readOnly}});return a.createElement(i,{...e,...r,ref:t,__injectAnalyticsComponentMetadata:!0})});r(o,`Checkbox`);export{o as t};
