@@ -240,7 +240,8 @@ class _Reporter:
 
     def _progress(self, now: Progress) -> None:
         done, read = self._done + now.bytes_done, self._read + now.bytes_read
-        self._run.progress(done=done, total=self._total, read=read, stored=self._stored + now.bytes_stored)
+        stored = self._stored + now.bytes_stored
+        self._run.progress(done=done, total=self._total, read=read, stored=stored, message="Backing up.")
         tenths = 10 * done // self._total if self._total else 10
         if tenths > self._tenths and tenths < 10:
             self._tenths = tenths

@@ -78,7 +78,7 @@ class _Reporter:
 
     def told(self, position: _Position, *, last: bool = False) -> None:
         done = (self._before + position.written) * BLOCK_SIZE
-        self._run.progress(done=done, total=self._total, read=done, stored=done)
+        self._run.progress(done=done, total=self._total, read=done, stored=done, message="Writing data.")
         tenths = 10 * done // self._total if self._total else 10
         if self._tenths < tenths < 10:
             self._tenths = tenths

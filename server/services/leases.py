@@ -95,10 +95,15 @@ class Lease:
         until = self._task.lease_until
         return until is not None and self._app.clock.now() >= until
 
-    def progress(self, *, done: int, total: int, read: int = 0, stored: int = 0) -> None:
+    def progress(self, *, done: int, total: int, read: int = 0, stored: int = 0, message: str = "") -> None:
         with self._lock:
             self._task = replace(
-                self._task, progress_done=min(done, total), progress_total=total, bytes_read=read, bytes_stored=stored
+                self._task,
+                progress_done=min(done, total),
+                progress_total=total,
+                bytes_read=read,
+                bytes_stored=stored,
+                message=message or self._task.message,
             )
             self._unwritten = True
 

@@ -316,7 +316,7 @@ def _verdict(result: dict[str, Any]) -> State:
 def _created(result: dict[str, Any]) -> str:
     volumes = [each["volumeId"] for each in result.get("volumes", ())]
     if "instanceId" in result:
-        return f"instance {result['instanceId']} created with {count(len(volumes), 'volume')}."
+        return f"Instance {result['instanceId']} created with {count(len(volumes), 'volume')}."
     return f"{count(len(volumes), 'volume')} created: {', '.join(volumes)}."
 
 

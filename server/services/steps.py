@@ -69,8 +69,8 @@ class Run(Protocol):
         """True when ``check`` would raise."""
         ...
 
-    def progress(self, *, done: int, total: int, read: int = 0, stored: int = 0) -> None:
-        """Bytes so far. Cheap: written at most once a second."""
+    def progress(self, *, done: int, total: int, read: int = 0, stored: int = 0, message: str = "") -> None:
+        """Bytes so far, and what is being done. Cheap: written at most once a second."""
         ...
 
     def save(self, document: dict[str, Any]) -> None:

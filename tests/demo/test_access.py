@@ -147,3 +147,9 @@ def test_an_old_request_is_refused(cloud: Cloud) -> None:
 def test_trust_policies(policy: Any, caller: str, external_id: str | None, let_in: bool) -> None:
     assert trusts(policy, caller, external_id) is let_in
     assert trusts(json.dumps(policy) if policy else None, caller, external_id) is let_in
+
+
+def test_only_regions_the_account_can_use_are_listed(cloud: Cloud) -> None:
+    names = {region["RegionName"] for region in cloud.client("ec2").describe_regions()["Regions"]}
+    assert {"us-east-1", "eu-central-1"} <= names
+    assert not {name for name in names if name.startswith(("cn-", "us-gov-", "us-iso"))}

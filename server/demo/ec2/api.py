@@ -11,6 +11,7 @@ from moto.ec2.responses import EC2Response
 
 from server.demo.ec2 import paging
 from server.demo.ec2.backend import DemoEc2Backend, visible_snapshot
+from server.demo.errors import known_regions
 from server.demo.once import Once, Reused
 
 VOLUME_GIB_MAX = {"standard": 1024, "gp2": 16384, "gp3": 65536, "io1": 16384, "io2": 65536, "st1": 16384, "sc1": 16384}
@@ -39,6 +40,11 @@ class DemoEc2Response(EC2Response):
                 status, headers, body = super().serialized(ActionResult(error))
                 return status, {**headers, "status": status}, body
         return super().serialized(action_result)
+
+    def describe_regions(self) -> ActionResult:
+        """Moto adds those of other partitions, which no key of this account opens."""
+        answer = super().describe_regions()
+        return ActionResult({"Regions": [each for each in answer.result["Regions"] if each.name in known_regions()]})  # type: ignore[index]  # moto's own dictionary
 
     def _once(self) -> Once | None:
         token = self._get_param("ClientToken")
