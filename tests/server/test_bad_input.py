@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,7 +12,16 @@ from server.demo import setting
 from server.demo.visitor import Session, Visitor, fetch
 from server.domain.errors import HoldfastError
 from tests.conftest import RunningAppliance
-from tests.server.bad_input import REFUSED, RESTORE_INSTANCE, RESTORE_VOLUMES, START_POLICY, Case, World, with_token
+from tests.server.bad_input import (
+    ADD_REPOSITORY,
+    REFUSED,
+    RESTORE_INSTANCE,
+    RESTORE_VOLUMES,
+    START_POLICY,
+    Case,
+    World,
+    with_token,
+)
 from tests.server.test_supervise import eventually
 
 SECONDS = 120.0
@@ -137,6 +147,25 @@ def test_a_token_after_its_time_says_so(calm: World) -> None:
         )
     with pytest.raises(HoldfastError, match="expired"):
         with_token(calm, token).ask("{ me { name } }")
+
+
+def test_a_full_disk_is_named_and_the_run_goes_on_once_there_is_room(calm: World) -> None:
+    """The worker may write no file of more than a few KiB, as a disk without room; then it may again."""
+    location = str(calm.appliance.settings.local_repository_root / "full")
+    given = calm.repository(kind="LOCAL", location=location, accountId=None, region=None, prefix="")
+    repository = calm.visitor.ask(ADD_REPOSITORY, input=given)["addRepository"]["repository"]["id"]
+    policy = calm.created_policy(scope=calm.only("build-01"), repositoryId=repository)
+    worker = calm.appliance.processes.programs["worker"].process
+    assert worker is not None
+    unlimited = resource.prlimit(worker.pid, resource.RLIMIT_FSIZE)
+    resource.prlimit(worker.pid, resource.RLIMIT_FSIZE, (4096, unlimited[1]))
+    try:
+        session_id = calm.visitor.ask(START_POLICY, input={"id": policy})["startPolicy"]["session"]["id"]
+        assert eventually(lambda: "space" in said(calm.visitor.session(session_id)), 60), said(calm.visitor.session(session_id))
+    finally:
+        resource.prlimit(worker.pid, resource.RLIMIT_FSIZE, unlimited)
+    session = calm.visitor.finished(session_id, look=lambda _: None, seconds=SECONDS)
+    assert session["state"] == "SUCCESS", said(session)
 
 
 def test_a_database_that_is_down_is_said_and_comes_back_by_itself(calm: World) -> None:

@@ -54,6 +54,7 @@ _ELSEWHERE = (
     "IllegalLocationConstraintException",
 )
 _FULL = ("InsufficientStorage", "XMinioStorageFull", "QuotaExceeded", "507")
+_BEYOND_END = "InvalidRange"  # a ranged read started behind the object's end
 _ABSENT = ("NoSuchKey", "404", "NotFound")
 
 
@@ -105,7 +106,9 @@ class S3Blobs:
 
         try:
             return self._call("GetObject", read)
-        except _BeyondEnd:
+        except AwsRejected as error:
+            if error.aws_code != _BEYOND_END:
+                raise
             return b""
 
     def head(self, name: str) -> Blob | None:
@@ -183,8 +186,8 @@ class S3Blobs:
             return self._no_bucket()
         if code in _ABSENT:
             return NotFound(f"{self.url} has no such object.")
-        if code in ("InvalidRange", "416"):
-            return _BeyondEnd("The range lies beyond the object's end.")
+        if code in (_BEYOND_END, "416"):
+            return AwsRejected("The range lies beyond the object's end.", operation=f"s3:{operation}", aws_code=_BEYOND_END)
         if code in _BUSY:
             return Unavailable(f"Another write to the same object in {self.url} is going on.", remedy="Try again.")
         if code in _ELSEWHERE or (status == 400 and operation in ("HeadBucket", "HeadObject")):
@@ -221,10 +224,6 @@ class S3Blobs:
             aws_code=code,
             remedy="Set the repository's Region to the bucket's.",
         )
-
-
-class _BeyondEnd(HoldfastError):
-    """A ranged read started behind the object's end. Never leaves this module."""
 
 
 class _Body(io.RawIOBase):

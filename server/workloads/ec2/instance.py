@@ -106,9 +106,7 @@ def _exchange(run: _Run) -> Step:
             volumes.delete(run.aws, run.job, volume["VolumeId"])
     for volume_id in strangers:
         if attached[volume_id].get("Status") in (None, "attached"):
-            run.call(
-                "detach_volume", VolumeId=volume_id, InstanceId=run.memo["instanceId"], Device=attached[volume_id]["Device"]
-            )
+            _detach(run, volume_id, attached[volume_id]["Device"])
     if own or strangers:
         return run.wait("The AMI's own disks are being removed.", 0.65)
     return run.next("attach", "The AMI's own disks are removed.", 0.7)
