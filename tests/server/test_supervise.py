@@ -17,6 +17,7 @@ import psycopg
 import pytest
 import redis
 
+from server.adapters.db import migrate
 from server.domain.errors import Conflict, Misconfigured, Unavailable
 from server.supervise import child
 from server.supervise.ports import free_port, is_free, remembered_port
@@ -68,6 +69,17 @@ def postgres(folder: Path) -> Iterator[Postgres]:
     server = Postgres(folder / "postgres", durable=False)
     yield server
     server.stop()
+
+
+def test_the_wheel_serves_where_no_postgres_is_installed(
+    postgres: Postgres, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("server.supervise.postgres._INSTALLED", folder / "nothing")
+    monkeypatch.setattr("server.supervise.postgres.shutil.which", lambda _name: None)
+    migrate(postgres.start())
+    with psycopg.connect(postgres.url) as connection:
+        row = connection.execute("SELECT current_setting('server_version_num')::int / 10000, count(*) FROM tasks").fetchone()
+    assert row == (18, 0)
 
 
 def test_postgres_keeps_data_over_a_stop_and_a_kill(postgres: Postgres) -> None:
