@@ -11,6 +11,7 @@ import dramatiq
 import structlog
 
 from server.domain.errors import HoldfastError
+from server.domain.session import Task
 from server.services.context import Services
 from server.services.handlers import HANDLERS
 from server.services.tasks import advance
@@ -32,12 +33,16 @@ def declare(
     def run_task(task_id: str) -> None:
         id = UUID(task_id)
         taken(id)
-        with structlog.contextvars.bound_contextvars(task_id=task_id):
+        with structlog.contextvars.bound_contextvars(task_id=task_id, session_id=None):
             try:
-                advance(app, id, HANDLERS, stop)
+                advance(app, id, HANDLERS, stop, claimed=_name_session)
             except HoldfastError as error:
                 _log.warning("Task put off: %s", error.sentence())
             except Exception:
                 _log.exception("Task put off after an unexpected error")
 
     dramatiq.actor(actor_name=actor, queue_name=queue, broker=broker)(run_task)
+
+
+def _name_session(task: Task) -> None:
+    structlog.contextvars.bind_contextvars(session_id=str(task.session_id))

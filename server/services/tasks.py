@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -36,15 +36,27 @@ _log = logging.getLogger(__name__)
 Handlers = Mapping[TaskKind, Handler]
 
 
-def advance(app: Services, task_id: UUID, handlers: Handlers, stop: threading.Event) -> None:
+def _nobody(_task: Task) -> None:
+    """Who need not know which task was claimed."""
+
+
+def advance(
+    app: Services,
+    task_id: UUID,
+    handlers: Handlers,
+    stop: threading.Event,
+    *,
+    claimed: Callable[[Task], None] = _nobody,
+) -> None:
     """Run the task's steps until it waits, ends, is taken over, or ``stop`` is set (then it is given back at once).
 
-    Errors: DatabaseDown; the lease ends by itself then and the task is sent again.
+    ``claimed`` is told before the first step. Errors: DatabaseDown; the lease ends by itself then and the task is sent again.
     """
-    claimed = None if stop.is_set() else _claim(app, task_id)
-    if claimed is None:
+    mine = None if stop.is_set() else _claim(app, task_id)
+    if mine is None:
         return
-    task, session = claimed
+    task, session = mine
+    claimed(task)
     with Lease(app, task, session, stop) as lease:
         handler = handlers[task.kind]
         try:

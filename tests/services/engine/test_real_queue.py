@@ -8,6 +8,7 @@ from contextlib import contextmanager
 
 import dramatiq
 import redis
+import structlog
 
 from server import scheduler
 from server.adapters import messaging
@@ -96,3 +97,23 @@ def test_cancelling_takes_seconds(database_url: str, redis_url: str) -> None:
         assert found.cancel_requested_at is not None
         assert (found.ended_at - found.cancel_requested_at).total_seconds() <= 5
         assert points(appliance, Leg.BACKUP) == []
+
+
+def test_log_lines_of_a_step_name_its_task_and_session(database_url: str, redis_url: str) -> None:
+    with running(database_url, redis_url) as appliance:
+        account = appliance.account()
+        appliance.machine(account, "web-1", {"vol-1": DISK})
+        seen: list[dict[str, object]] = []
+
+        def look(operation: str) -> None:
+            if operation == "snapshot":  # the scheduler's own rescan has a session of its own
+                seen.append(dict(structlog.contextvars.get_contextvars()))
+
+        appliance.cloud.before = look
+        session = protection.start_policy(appliance.app, SYSTEM, appliance.policy(account).id)
+        assert session is not None
+        wait_for(lambda: appliance.session(session.id).state.final, "the end of the run")
+        tasks_of = {str(task.id) for task in appliance.tasks(session.id)}
+        assert seen
+        assert {str(each["session_id"]) for each in seen} == {str(session.id)}
+        assert {str(each["task_id"]) for each in seen} <= tasks_of
