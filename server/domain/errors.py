@@ -26,6 +26,7 @@ HoldfastError
 │   ├── Damaged             content does not match its checksum; ``fields`` names points, disks and ranges
 │   ├── ForeignFormat       not a Holdfast repository, or a newer version
 │   ├── NotOwner            another appliance owns the repository
+│   ├── Archived            in a Glacier class: must be retrieved before it can be read
 │   └── AlreadyThere        a conditional write lost: the object exists or has changed
 └── Misconfigured           settings are wrong; the process must not start
 """
@@ -164,6 +165,10 @@ class ForeignFormat(RepositoryError):
 
 class NotOwner(RepositoryError):
     code = "NOT_OWNER"
+
+
+class Archived(RepositoryError):
+    code = "ARCHIVED"
 
 
 class AlreadyThere(RepositoryError):

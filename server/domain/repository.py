@@ -13,6 +13,20 @@ class StorageKind(enum.Enum):
     LOCAL = "local"
 
 
+class StorageClass(enum.Enum):
+    """Of a repository's packs. The others are archives: cheap to keep, hours to read."""
+
+    STANDARD = "standard"
+    GLACIER = "glacier"  # S3 Glacier Flexible Retrieval
+    DEEP_ARCHIVE = "deep_archive"  # S3 Glacier Deep Archive
+
+
+class RetrievalMode(enum.Enum):
+    EXPEDITED = "expedited"
+    STANDARD = "standard"
+    BULK = "bulk"
+
+
 class RepositoryState(enum.Enum):
     AVAILABLE = "available"
     UNAVAILABLE = "unavailable"

@@ -5,7 +5,7 @@ sizes are bytes unless the name says otherwise.
 """
 
 from server.ports.aws import BLOCK_SIZE, Aws, BlockRef, Blocks
-from server.ports.blobs import Blob, Blobs
+from server.ports.blobs import Availability, Blob, Blobs, Upload
 from server.ports.process import Clock, Jobs, Passwords, Wakeups
 from server.ports.store import (
     ActivityLog,
@@ -27,6 +27,7 @@ from server.ports.workload import DiskSnapshot, RestoreJob, SnapshotJob, Step, W
 __all__ = [
     "BLOCK_SIZE",
     "ActivityLog",
+    "Availability",
     "Aws",
     "Blob",
     "Blobs",
@@ -50,6 +51,7 @@ __all__ = [
     "Tasks",
     "Throttle",
     "Tx",
+    "Upload",
     "Wakeups",
     "Where",
     "Workload",

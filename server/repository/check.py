@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Executor, Future
 from dataclasses import dataclass, field
 from typing import Literal
 from uuid import UUID
@@ -74,7 +74,7 @@ class _Checker:
         self.blocks_seen = Visited()
         self.data = PackIndex(repo.vault.blobs.list(layout.PACKS))
 
-    def examine(self, disk: DiskRecord, pool: ThreadPoolExecutor) -> None:
+    def examine(self, disk: DiskRecord, pool: Executor) -> None:
         """Read every node of the disk not read before, and with "content" every block."""
         if disk.root is None:
             return
@@ -103,7 +103,7 @@ class _Checker:
             self.found.nodes[at.entry.pack, at.entry.offset] = damaged
             return {}
 
-    def _leaf(self, slots: Slots, pool: ThreadPoolExecutor) -> Iterator[Future[None]]:
+    def _leaf(self, slots: Slots, pool: Executor) -> Iterator[Future[None]]:
         chunk: list[Entry] = []
         for entry in slots.values():
             size = self.data.size(entry.pack)
@@ -165,7 +165,7 @@ def check(repo: Repository, level: Level, *, control: Control | None = None) -> 
     """
     checker = _Checker(repo, level, control or Control())
     points: list[UUID] = []
-    with ThreadPoolExecutor(THREADS, thread_name_prefix="check") as pool:
+    with repo.vault.pool(THREADS, "check") as pool:
         hidden = set(repo.forgotten())
         for blob in repo.vault.blobs.list(layout.POINTS):
             point_id = layout.uuid_of(blob.name)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import struct
 import threading
 from collections.abc import Mapping
@@ -16,7 +15,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from server.domain.errors import Damaged
 from server.repository import layout
-from server.repository.crypto import CHECK_REMEDY, HEADER_SIZE, TAG_SIZE, TYPE_DATA_PACK, TYPE_TREE_PACK, Keys, parse_header
+from server.repository.crypto import CHECK_REMEDY, HEADER_SIZE, TAG_SIZE, TYPE_DATA_PACK, Keys, parse_header
 
 KIND_BLOCK, KIND_LEAF, KIND_PAGE, KIND_STATE, KIND_FOOTER = 0, 1, 2, 3, 127
 RAW, ZSTD = 0, 1
@@ -59,8 +58,8 @@ def pack_ref(pack_id: bytes, epoch: int) -> bytes:
 class PackBuffer:
     """A pack being filled by several threads. ``reserve`` hands out room in order; ``fill`` seals into it in parallel."""
 
-    def __init__(self, keys: Keys, kind: int, buffer: bytearray, context: Mapping[str, Any]) -> None:
-        self.id = os.urandom(16)
+    def __init__(self, keys: Keys, kind: int, buffer: bytearray, context: Mapping[str, Any], pack_id: bytes) -> None:
+        self.id = pack_id
         self.ref = pack_ref(self.id, keys.epoch)
         self.kind = kind
         self._header = keys.header(kind, self.id)
@@ -210,7 +209,3 @@ def _parse_footer(plain: bytes) -> tuple[dict[str, Any], list[Item]]:
     at += 16 * count
     ids = [plain[at + 16 * i : at + 16 * i + 16] for i in range(count)]
     return context, [Item(*row) for row in zip(kinds, codecs, offsets, lengths, positions, ids, strict=True)]
-
-
-def new_tree_pack(keys: Keys, context: Mapping[str, Any]) -> PackBuffer:
-    return PackBuffer(keys, TYPE_TREE_PACK, bytearray(TREE_PACK_SIZE), context)

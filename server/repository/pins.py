@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import UUID
 
 from server.domain.errors import AlreadyThere, Conflict, Damaged, NotFound
 from server.ports import Blob
@@ -68,7 +68,7 @@ class Pin:
         name = layout.pin(point_id)
         for _ in range(ATTEMPTS):
             found = read_pin(vault, point_id)
-            fresh = PinRecord(point_id, uuid4().hex, parent, vault.patiently(vault.blobs.now), 0)
+            fresh = PinRecord(point_id, vault.new_id().hex(), parent, vault.patiently(vault.blobs.now), 0)
             try:
                 if found is None:
                     blob = vault.put_once(name, vault.seal(name, TYPE_PIN, fresh.to_json()))

@@ -10,7 +10,7 @@ import json
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future, wait
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -115,8 +115,8 @@ class DiskPipeline:
         self._cores = threading.Semaphore(tuning.cores)
         self._local = threading.local()
         self._content_key = vault.keys.content
-        self._workers = ThreadPoolExecutor(tuning.threads, thread_name_prefix="backup")
-        self._uploaders = ThreadPoolExecutor(tuning.uploads, thread_name_prefix="upload")
+        self._workers = vault.pool(tuning.threads, "backup")
+        self._uploaders = vault.pool(tuning.uploads, "upload")
         context = {**context, "run": run, "disk": disk.disk_id, "sizeBytes": disk.size_bytes}
         self._data = self._sink(TYPE_DATA_PACK, context, tuning.pack_size, tuning.buffers)
         self._tree = self._sink(TYPE_TREE_PACK, context, min(TREE_PACK_SIZE, tuning.pack_size), 3)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import UUID
 
 from server.domain.errors import AlreadyThere, Cancelled, Conflict, NotFound
 from server.ports import Blob
@@ -107,7 +107,7 @@ def _mark(repo: Repository, before: datetime, state: Blob | None, swept: Collect
             if reach.alive(blob.name):
                 continue
             marked.append(_Candidate(blob.name, blob.size, blob.modified))
-    mark_id = uuid4().hex
+    mark_id = vault.new_id().hex()
     name = f"{layout.GC_MARKS}{mark_id}"
     rows = [[item.name, item.size, item.modified.isoformat()] for item in marked]
     doomed = sorted(str(point) for point in reach.forgotten - reach.kept)
@@ -160,7 +160,7 @@ def _reach(repo: Repository, data: PackIndex, trees: PackIndex, hooks: Control) 
     pins = list(live_pins(vault))
     kept = {pin.parent for pin in pins if pin.parent is not None} & forgotten
     reach = _Reach(data, trees, forgotten, kept, min((pin.since for pin in pins), default=None))
-    with ThreadPoolExecutor(READERS, thread_name_prefix="collect") as pool:
+    with vault.pool(READERS, "collect") as pool:
         for blob in vault.blobs.list(layout.POINTS):
             point_id = layout.uuid_of(blob.name)
             if point_id is None or point_id in forgotten - kept:
@@ -176,7 +176,7 @@ def _reach(repo: Repository, data: PackIndex, trees: PackIndex, hooks: Control) 
     return reach
 
 
-def _follow(vault: Vault, nodes: Iterable[NodeAt], reach: _Reach, pool: ThreadPoolExecutor, hooks: Control) -> None:
+def _follow(vault: Vault, nodes: Iterable[NodeAt], reach: _Reach, pool: Executor, hooks: Control) -> None:
     """Mark every pack below ``nodes``, each node once. Depth first by pages, so that few nodes wait."""
     fetcher = Fetcher(vault)
     stack = [[node for node in nodes if reach.seen.add(node.entry)]]

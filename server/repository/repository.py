@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
@@ -28,6 +27,7 @@ from server.repository.crypto import (
 from server.repository.manifest import DiskRecord, Manifest, PointSummary
 from server.repository.pins import Pin
 from server.repository.run import BackupRun, DiskResult
+from server.repository.runtime import REAL, Runtime
 from server.repository.vault import Vault, patiently, put_once, read_owner, read_plain
 
 __all__ = [
@@ -102,7 +102,15 @@ class Repository:
 
     @classmethod
     def create(
-        cls, blobs: Blobs, password: str, *, clock: Clock, owner: UUID, hint: str = "", kdf: Kdf | None = None
+        cls,
+        blobs: Blobs,
+        password: str,
+        *,
+        clock: Clock,
+        owner: UUID,
+        hint: str = "",
+        kdf: Kdf | None = None,
+        runtime: Runtime = REAL,
     ) -> Repository:
         """A new repository in an empty folder. Errors: AlreadyThere when one is there, and the storage's.
 
@@ -124,15 +132,24 @@ class Repository:
         put_once(blobs, clock, layout.key_slot(UUID(slot["id"])), canonical(slot))
         put_once(blobs, clock, layout.CONFIG, keys.signed(config))  # decides which of two creators wins
         _first_owner(blobs, clock, keys, config)
-        return cls(Vault(blobs, keys, clock, owner))
+        return cls(Vault(blobs, keys, clock, owner, runtime))
 
     @classmethod
-    def open(cls, blobs: Blobs, password: str, *, clock: Clock, owner: UUID, take_over: bool = False) -> Repository:
+    def open(
+        cls,
+        blobs: Blobs,
+        password: str,
+        *,
+        clock: Clock,
+        owner: UUID,
+        take_over: bool = False,
+        runtime: Runtime = REAL,
+    ) -> Repository:
         """Errors: NotFound, WrongPassword, ForeignFormat, NotOwner (unless ``take_over``), Damaged, and the storage's."""
         config = _read_config(blobs, clock)
         keys = _unlock(blobs, clock, password, UUID(config["id"]))
         keys.verify(layout.CONFIG, config)
-        vault = Vault(blobs, keys, clock, owner)
+        vault = Vault(blobs, keys, clock, owner, runtime)
         if patiently(clock, lambda: blobs.head(layout.OWNER)) is None:
             _first_owner(blobs, clock, keys, config)  # the creator died before its last write
         try:
@@ -158,7 +175,7 @@ class Repository:
         hidden = set(self.forgotten())
         ids = (layout.uuid_of(blob.name) for blob in self.vault.blobs.list(layout.POINTS))
         shown = (point_id for point_id in ids if point_id and point_id not in hidden)
-        with ThreadPoolExecutor(LISTERS, thread_name_prefix="points") as pool:
+        with self.vault.pool(LISTERS, "points") as pool:
             while chunk := list(islice(shown, LIST_CHUNK)):
                 for manifest in pool.map(self._manifest_if_there, chunk):
                     if manifest is not None:

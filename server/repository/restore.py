@@ -6,7 +6,7 @@ import errno
 import os
 from collections import deque
 from collections.abc import Callable, Iterator
-from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from concurrent.futures import Executor, Future
 from pathlib import Path
 from typing import TypeVar
 
@@ -18,6 +18,7 @@ from server.repository.fetch import Fetcher
 from server.repository.manifest import DiskRecord, Manifest
 from server.repository.repository import Repository
 from server.repository.tree import LEAF_BITS, LEAF_BLOCKS, Entry, content_root
+from server.repository.vault import Vault
 from server.repository.walk import leaves
 
 THREADS = 6
@@ -42,7 +43,7 @@ def read_blocks(
         data = fetcher.blocks([entry for _, entry in chunk])
         return [(index, block) for (index, _), block in zip(chunk, data, strict=True)]
 
-    for found in _through(fetcher, disk, start_index, load, threads):
+    for found in _through(repo.vault, fetcher, disk, start_index, load, threads):
         yield from found
 
 
@@ -71,7 +72,7 @@ def restore_disk(
 
     done = 0
     reported = clock.monotonic()
-    for count in _through(fetcher, disk, start_index, copy, threads):
+    for count in _through(repo.vault, fetcher, disk, start_index, copy, threads):
         done += count
         if hooks.cancelled():
             raise Cancelled(f"The restore of {disk_id} was stopped.")
@@ -119,10 +120,12 @@ def restore_disk_to_file(
     return count
 
 
-def _through(fetcher: Fetcher, disk: DiskRecord, start_index: int, work: Callable[[Chunk], T], threads: int) -> Iterator[T]:
+def _through(
+    vault: Vault, fetcher: Fetcher, disk: DiskRecord, start_index: int, work: Callable[[Chunk], T], threads: int
+) -> Iterator[T]:
     """``work`` on every chunk of the disk in a pool, results in order, at most ``2 * threads`` chunks under way."""
-    workers = ThreadPoolExecutor(threads, thread_name_prefix="restore")
-    lookers = ThreadPoolExecutor(2, thread_name_prefix="restore-tree")
+    workers = vault.pool(threads, "restore")
+    lookers = vault.pool(2, "restore-tree")
     try:
         pending: deque[Future[T]] = deque()
         for chunk in _chunks(fetcher, disk, start_index, lookers):

@@ -86,7 +86,7 @@ class PackSink:
 
     def _new_pack(self) -> PackBuffer:
         buffer = self._take_buffer()
-        pack = PackBuffer(self._vault.keys, self._type, buffer, self._context)
+        pack = PackBuffer(self._vault.keys, self._type, buffer, self._context, self._vault.new_id())
         with self._books:
             self._buffer_of[pack.id] = buffer
             self._durable[pack.id] = Future()

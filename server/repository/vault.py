@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Callable, Mapping
+from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import Any, TypeVar
 from uuid import UUID
@@ -15,6 +16,7 @@ from server.domain.errors import AlreadyThere, Damaged, NotFound, NotOwner, Unav
 from server.ports import Blob, Blobs, Clock
 from server.repository import layout
 from server.repository.crypto import CHECK_REMEDY, Keys, canonical, checksum
+from server.repository.runtime import REAL, Runtime
 
 MAX_SEALED_SIZE = 256 * 1024 * 1024  # plain bytes of one sealed object: a mark list of several million packs
 ATTEMPTS = 5
@@ -32,10 +34,19 @@ class Vault:
     keys: Keys
     clock: Clock
     owner: UUID
+    runtime: Runtime = REAL
 
     @property
     def id(self) -> UUID:
         return self.keys.repository_id
+
+    def pool(self, threads: int, name: str) -> Executor:
+        """Whoever asks for one shuts it down."""
+        return self.runtime.pools(threads, name)
+
+    def new_id(self) -> bytes:
+        """16 random bytes, for names."""
+        return self.runtime.entropy(16)
 
     # -- patience
 

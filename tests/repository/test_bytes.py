@@ -73,7 +73,7 @@ class TestSeal:
 
 class TestPack:
     def fill(self, payloads: list[bytes], kind: int = TYPE_DATA_PACK) -> tuple[PackBuffer, bytes]:
-        pack = PackBuffer(KEYS, kind, bytearray(MIB), {"point": "p", "disk": "d"})
+        pack = PackBuffer(KEYS, kind, bytearray(MIB), {"point": "p", "disk": "d"}, os.urandom(16))
         for number, payload in enumerate(payloads):
             item = pack.reserve(KIND_BLOCK, RAW, len(payload), number, bytes([number]) * 16)
             assert item is not None
@@ -110,7 +110,7 @@ class TestPack:
                 where.open(kind, codec, offset, sealed, max_size=MIB)
 
     def test_no_room_is_said_before_the_buffer_ends(self) -> None:
-        pack = PackBuffer(KEYS, TYPE_DATA_PACK, bytearray(MIB), {})
+        pack = PackBuffer(KEYS, TYPE_DATA_PACK, bytearray(MIB), {}, os.urandom(16))
         count = 0
         while (item := pack.reserve(KIND_BLOCK, RAW, 1000, count, bytes(16))) is not None:
             pack.fill(item, b"x" * 1000)
@@ -121,7 +121,7 @@ class TestPack:
         assert len(read_footer(KEYS, TYPE_DATA_PACK, pack.name, bytes(data))[1]) == count > 800
 
     def test_filled_by_many_threads(self) -> None:
-        pack = PackBuffer(KEYS, TYPE_DATA_PACK, bytearray(MIB), {})
+        pack = PackBuffer(KEYS, TYPE_DATA_PACK, bytearray(MIB), {}, os.urandom(16))
 
         def work(seed: int) -> None:
             for number in range(50):

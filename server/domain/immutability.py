@@ -1,0 +1,24 @@
+"""Immutability: what a bucket must be like, and how long blocks are locked (generations of at most 25 days). Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BucketFacts:
+    """What a store says of itself. A local folder has none of it: all defaults.
+
+    ``versioning``: "off", "enabled" or "suspended". ``default_retention`` in days, None without. ``lifecycle``: rules that would
+    expire or move objects of the repository, one sentence each. ``public``: anyone may read. ``unreadable``: what could not be
+    asked, with the reason.
+    """
+
+    versioning: str = "off"
+    object_lock: bool = False
+    default_mode: str | None = None  # "COMPLIANCE" or "GOVERNANCE"
+    default_retention: int | None = None
+    encryption: str | None = None  # "AES256" or "aws:kms"
+    lifecycle: tuple[str, ...] = ()
+    public: bool = False
+    unreadable: tuple[str, ...] = ()
