@@ -56,9 +56,9 @@ def points(repo: Repository) -> Iterator[PointSummary]:
             fresh = [point_id for point_id in chunk if str(point_id) not in cached]
             read = dict(zip(fresh, pool.map(partial(_read, vault), fresh), strict=True))
             for point_id in chunk:
-                line = read[point_id] if point_id in read else cached[str(point_id)]
-                if line is not None:
-                    yield PointSummary.of(_manifest(point_id, line))
+                manifest = read[point_id] if point_id in read else cached[str(point_id)]
+                if manifest is not None:
+                    yield PointSummary.of(_manifest(point_id, manifest))
 
 
 def refresh(repo: Repository) -> int:

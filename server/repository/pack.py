@@ -30,6 +30,7 @@ _TRAILER = struct.Struct("<QIIQ8s")
 _TRAILER_MAGIC = b"HFPKEND1"
 _ROW_SIZE = 1 + 1 + 4 + 4 + 8 + 16  # footer columns: kind, codec, offset, length, position, id
 _FOOTER_SLACK = 64 * 1024  # context, zstd overhead, trailer
+_USUAL_FOOTER = 64 * 1024  # bytes read from a pack's end at first: footers are seldom larger
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,19 +249,33 @@ class PackReader:
 
 def read_footer(keys: Keys, kind: int, name: str, data: bytes) -> tuple[dict[str, Any], list[Item]]:
     """Context and items of a whole pack ``data``. Damaged when it is not complete."""
-    epoch, pack_id = parse_header(name, kind, keys.repository_id.bytes, data)
+    _, context, items = footer_in(keys, kind, name, len(data), lambda start, length: data[start : start + length])
+    return context, items
+
+
+def footer_in(
+    keys: Keys, kind: int, name: str, size: int, read: Callable[[int, int], bytes]
+) -> tuple[int, dict[str, Any], list[Item]]:
+    """Epoch, context and items of a pack of ``size`` bytes, of which ``read(start, length)`` gives some. Damaged when it is not
+    complete."""
     bad = Damaged(f"{name} is incomplete or damaged at its end.", remedy=CHECK_REMEDY, fields={"object": name})
-    if pack_id != layout.pack_id_of(name) or len(data) < HEADER_SIZE + _TRAILER.size:
+    epoch, pack_id = parse_header(name, kind, keys.repository_id.bytes, read(0, HEADER_SIZE + TAG_SIZE))
+    if pack_id != layout.pack_id_of(name) or size < HEADER_SIZE + _TRAILER.size:
         raise bad
-    offset, length, _, _, magic = _TRAILER.unpack_from(data, len(data) - _TRAILER.size)
-    if magic != _TRAILER_MAGIC or offset + length + _TRAILER.size != len(data):
+    tail_at = max(0, size - _USUAL_FOOTER)
+    tail = read(tail_at, size - tail_at)
+    if len(tail) != size - tail_at:
         raise bad
-    reader = PackReader(keys, kind, pack_ref(pack_id, epoch))
-    plain = reader.open(KIND_FOOTER, ZSTD, offset, data[offset : offset + length], max_size=MAX_PACK_SIZE)
+    offset, length, _, _, magic = _TRAILER.unpack_from(tail, len(tail) - _TRAILER.size)
+    if magic != _TRAILER_MAGIC or offset + length + _TRAILER.size != size:
+        raise bad
+    sealed = tail[offset - tail_at : -_TRAILER.size] if offset >= tail_at else read(offset, length)
+    plain = PackReader(keys, kind, pack_ref(pack_id, epoch)).open(KIND_FOOTER, ZSTD, offset, sealed, max_size=MAX_PACK_SIZE)
     try:
-        return _parse_footer(plain)
+        context, items = _parse_footer(plain)
     except (struct.error, ValueError, IndexError) as wrong:
         raise bad from wrong
+    return epoch, context, items
 
 
 def _parse_footer(plain: bytes) -> tuple[dict[str, Any], list[Item]]:

@@ -12,6 +12,7 @@ from server.ports import Blobs, Clock
 from server.repository import catalog, layout, opening
 from server.repository.control import Control, DiskInput, Progress, Tuning, resume_index
 from server.repository.crypto import (
+    CHECK_REMEDY,
     TYPE_GC_STATE,
     TYPE_MANIFEST,
     TYPE_TOMBSTONE,
@@ -27,6 +28,7 @@ from server.repository.opening import Header, peek
 from server.repository.pins import Pin
 from server.repository.run import BackupRun, DiskResult
 from server.repository.runtime import REAL, Runtime
+from server.repository.tree import content_root
 from server.repository.vault import Vault
 
 __all__ = [
@@ -142,6 +144,16 @@ class Repository:
         if manifest is None:
             raise _no_point(point_id)
         return manifest
+
+    def disk(self, manifest: Manifest, disk_id: str) -> DiskRecord:
+        """A disk of the point, its tree bound to its content root. Errors: NotFound, Damaged."""
+        disk = manifest.disk(disk_id)
+        if disk is None:
+            known = ", ".join(disk.disk_id for disk in manifest.disks) or "none"
+            raise NotFound(f"Point {manifest.id} has no disk {disk_id}.", remedy=f"Its disks: {known}.")
+        if content_root(self.vault.keys.tree, disk.size_bytes, disk.root) != disk.content_root:
+            raise Damaged(f"Disk {disk_id} of point {manifest.id} does not match its content root.", remedy=CHECK_REMEDY)
+        return disk
 
     def forgotten(self) -> Iterator[UUID]:
         """Points forgotten and not collected yet: ``recall`` brings them back."""

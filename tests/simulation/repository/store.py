@@ -133,9 +133,10 @@ class Store:
         return blob
 
     def delete(self, names: Sequence[str]) -> list[str]:
+        there = [name for name in names if self.memory.head(name) is not None]
         locked = self.memory.delete(names)
         self.trace.add(f"delete {' '.join(names)}{' locked: ' + ' '.join(locked) if locked else ''}")
-        self._watched(lambda: self.watcher.deleted([name for name in names if name not in locked]))
+        self._watched(lambda: self.watcher.deleted([name for name in there if name not in locked]))
         return locked
 
     def extend(self, names: Sequence[str], until: datetime) -> None:
