@@ -24,12 +24,14 @@ from server.adapters.clock import SystemClock
 from server.adapters.db import Database
 from server.adapters.db.sealing import KEY_BYTES
 from server.adapters.ebs import EbsBlocks
+from server.adapters.kms import AwsKms, key_region
 from server.adapters.passwords import Argon2Passwords
 from server.adapters.quota import Quotas
 from server.domain.errors import HoldfastError, InvalidInput, Misconfigured
-from server.domain.repository import Repository, StorageKind
+from server.domain.repository import Encryption, Repository, StorageKind
 from server.domain.workload import place
-from server.ports import Blobs, Clock, Workload
+from server.ports import Blobs, Clock, Kms, Workload
+from server.repository.repository import KmsKey, Password, Secret
 from server.repository.repository import Repository as OpenRepository
 from server.services.context import Services
 from server.settings import Settings
@@ -89,6 +91,7 @@ def build(settings: Settings) -> App:
         wakeups=wakeups,
         open_blobs=shelf.blobs,
         open_repository=shelf.open,
+        open_kms=shelf.kms,
         owner_id=shelf.owner_id,
         data_slots=threading.BoundedSemaphore(settings.worker_threads),
     )
@@ -209,6 +212,20 @@ class Repositories:
         client = self._aws.s3_client(place(account, repository.region or "us-east-1"))
         return S3Blobs(client, repository.location, repository.prefix)
 
+    def kms(self, repository: Repository) -> Kms:
+        """The service that holds its key, as the repository's account. Errors: those of the database."""
+        assert repository.account_id is not None  # seen to when it was added
+        assert repository.kms_key is not None
+        with self._store.transaction() as tx:
+            account = tx.accounts.get(repository.account_id)
+        return AwsKms(self._aws, place(account, key_region(repository.kms_key)))
+
+    def _secret(self, repository: Repository) -> Secret:
+        if repository.encryption is Encryption.KMS:
+            assert repository.kms_key is not None  # the database refuses one without the other
+            return KmsKey(repository.kms_key, self.kms(repository))
+        return Password(repository.password)
+
     def open(self, repository: Repository) -> OpenRepository:
         """Open, or still open. Another password or another place is another entry."""
         key = _identity(repository)
@@ -221,7 +238,7 @@ class Repositories:
                     self._open.move_to_end(key)
                     return known
             blobs = self.blobs(repository)
-            opened = OpenRepository.open(blobs, repository.password, clock=self._clock, owner=self.owner_id())
+            opened = OpenRepository.open(blobs, self._secret(repository), clock=self._clock, owner=self.owner_id())
             with self._lock:
                 self._open[key] = opened
                 while len(self._open) > OPEN_REPOSITORIES:
@@ -239,6 +256,6 @@ class Repositories:
 
 
 def _identity(repository: Repository) -> tuple[object, ...]:
-    password = hashlib.sha256(repository.password.encode()).digest()  # compared only; the password itself stays where it was
+    secret = repository.kms_key or hashlib.sha256(repository.password.encode()).digest()  # compared only
     where = (repository.kind, repository.account_id, repository.region, repository.location, repository.prefix)
-    return (repository.id, *where, password)
+    return (repository.id, *where, secret)

@@ -48,6 +48,7 @@ VARIABLES: Final = (
     Variable("HOLDFAST_LOG_FORMAT", "json", "`json` or `text`."),
     Variable("HOLDFAST_LOG_LEVEL", "info", "`debug`, `info`, `warning` or `error`."),
     Variable("HOLDFAST_GRAPHIQL", "false", "Serve the GraphQL explorer at /graphql (development only)."),
+    Variable("HOLDFAST_REPOSITORY_PASSWORD", "", "Password of the repository that `holdfast repository …` opens."),
     Variable(
         "HOLDFAST_LOCAL_REPOSITORY_ROOT", "DATA_DIR/repositories", "Repositories on a local disk must lie beneath this folder."
     ),

@@ -8,6 +8,7 @@ would also repeat what must not happen twice: a create without a client token is
 from __future__ import annotations
 
 import difflib
+import os
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
@@ -302,6 +303,15 @@ class Boto3Aws:
         if isinstance(error, ParamValidationError):
             return AwsRejected(f"{call.operation} was called wrongly: {error}", operation=call.operation)
         return AwsRejected(f"{call.operation} in {call.region} is not possible: {error}", operation=call.operation)
+
+
+def default_region() -> str:
+    """What environment or configuration files say, else us-east-1. AwsCredentials when they name a profile there is not."""
+    try:
+        configured = botocore.session.get_session().get_config_variable("region")
+    except BotoCoreError as error:
+        raise aws_errors.no_credentials(Call(operation="sts:*", region="-"), str(error)) from error
+    return os.environ.get("AWS_REGION") or configured or "us-east-1"
 
 
 class _Role(CredentialProvider):

@@ -5,6 +5,9 @@ Neither encrypted nor authenticated: loopback or a Unix socket unless the user s
 
 from __future__ import annotations
 
+import errno
+import logging
+import os
 import socket
 import struct
 import threading
@@ -13,8 +16,6 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
-
-import structlog
 
 from server.adapters.nbd_handshake import (
     ALLOCATION_ID,
@@ -42,7 +43,7 @@ WORKERS: Final = 8
 OUTSTANDING: Final = 16  # requests of one connection under way; more wait in its socket
 CONNECTIONS: Final = 64
 
-_log = structlog.get_logger(__name__)
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +104,7 @@ class NbdServer:
             if agreed is not None and agreed.export is not None:
                 _Transmission(connection, agreed.export, agreed, self._pool).run()
         except (Refused, OSError) as ended:
-            _log.debug("nbd connection ended", reason=str(ended))
+            _log.debug("NBD connection ended: %s", ended)
         finally:
             with self._lock:
                 self._connections.discard(connection)
@@ -154,13 +155,13 @@ class _Transmission:
         except InvalidInput as wrong:
             self._failed(request, EINVAL, wrong.message)
         except HoldfastError as failure:
-            _log.warning("nbd read failed", disk=self._export.name, offset=request.offset, problem=failure.message)
+            _log.warning("%s cannot be read at byte %d: %s", self._export.name, request.offset, failure.message)
             self._failed(request, EIO, failure.message)
         except OSError as gone:
-            _log.debug("nbd client is gone", reason=str(gone))
+            _log.debug("NBD client is gone: %s", gone)
             _hang_up(self._connection)
         except BaseException:
-            _log.exception("nbd request failed", disk=self._export.name, offset=request.offset)
+            _log.exception("Answering for %s at byte %d failed", self._export.name, request.offset)
             _hang_up(self._connection)  # the client sees a lost connection instead of waiting for ever
             raise
         finally:
@@ -272,8 +273,8 @@ def listen_unix(path: Path) -> socket.socket:
 
 
 def _cannot_listen(where: str, failure: OSError) -> HoldfastError:
-    reason = failure.strerror or str(failure)
-    if "in use" in reason.lower():
+    reason = os.strerror(failure.errno) if failure.errno and failure.errno > 0 else str(failure)
+    if failure.errno == errno.EADDRINUSE:
         return Conflict(f"{where} is in use already.", remedy="Choose another port or socket.")
     return Misconfigured(f"Cannot listen at {where} ({reason}).", remedy="Choose an address of this machine.")
 

@@ -157,13 +157,14 @@ def _secret(path: Path) -> bytes:
 def build(data: Path, pace: Pace | None = None) -> Cloud:
     """The cloud over ``data`` (made when absent). One per process: moto's state is the process's."""
     data.mkdir(parents=True, exist_ok=True)
+    pace = pace or Pace()
     ledger = Ledger(data / "cloud.db")
     blocks = BlockStore(data / "blocks", ledger)
-    plane = ControlPlane(ledger, blocks, pace or Pace())
+    plane = ControlPlane(ledger, blocks, pace)
     gate = Gate(find_key)
     faults = Faults()
     direct = EbsDirect(gate, plane, blocks, ledger, Tokens(_secret(data / "token.key")))
-    objects = S3(gate, ObjectStore(data / "objects", ledger))
+    objects = S3(gate, ObjectStore(data / "objects", ledger, pace.retrieval))
     return Cloud(gate, faults, Control(blocks, faults), plane, direct, objects)
 
 

@@ -11,7 +11,7 @@ from server.domain.policy import HealthCheck, Ordinal
 
 SHARES = 12  # a check a month: every block is read within a year
 SHARES_MAX = 1000
-
+VERIFY_SHARES = 17  # a prime: whatever the days between backups, all shares have their turn
 
 
 class CheckLevel(enum.Enum):
@@ -53,3 +53,8 @@ def daily_share(now: datetime, shares: int) -> int:
         wrong = f"Between 1 (all blocks) and {SHARES_MAX}."
         raise InvalidInput(f"A check reads one of 1 to {SHARES_MAX} shares of the blocks.", fields={"shares": wrong})
     return now.astimezone(UTC).date().toordinal() % shares
+
+
+def verify_share(now: datetime) -> int:
+    """Which of VERIFY_SHARES shares of the old blocks the verification of a backup made today reads."""
+    return daily_share(now, VERIFY_SHARES)

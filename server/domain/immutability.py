@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Any, Final
 
 GENERATION_DAYS: Final = 25  # all blocks written in one share an expiry, so a chain needs no lock renewed every day
 MAX_DAYS: Final = 36_500  # what S3 takes
@@ -53,7 +53,7 @@ class Verdict:
 
 
 def judge(facts: BucketFacts, *, was_immutable: bool | None = None) -> Verdict:
-    """``was_immutable``: of the repository that is there; None when it is to be made. It is fixed when the repository is made."""
+    """``was_immutable``: of the repository that is there, fixed when it was made; None when it is to be made."""
     immutable = bool(facts.object_lock)
     problems = [*_of_versions(facts), *(_of_rule(rule) for rule in facts.lifecycle)]
     if not problems and was_immutable is not None and was_immutable != immutable:
@@ -144,6 +144,14 @@ class Generation:
     until: datetime
     days: int
 
+    def to_json(self) -> dict[str, Any]:
+        return {"start": self.start.isoformat(), "until": self.until.isoformat(), "days": self.days}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Generation:
+        """KeyError, TypeError or ValueError when it is none."""
+        return cls(datetime.fromisoformat(data["start"]), datetime.fromisoformat(data["until"]), int(data["days"]))
+
     def serves(self, days: int, now: datetime) -> bool:
         """Whether a run at ``now`` that asks for ``days`` belongs to it."""
         return days == self.days and timedelta(0) <= now - self.start < timedelta(days=GENERATION_DAYS)
@@ -159,6 +167,26 @@ class Lock:
     generation: datetime
     until: datetime
     generations: Mapping[str, Generation] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "schedule": self.schedule,
+            "days": self.days,
+            "generation": self.generation.isoformat(),
+            "until": self.until.isoformat(),
+            "generations": {schedule: each.to_json() for schedule, each in self.generations.items()},
+        }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Lock:
+        """KeyError, TypeError or ValueError when it is none."""
+        return cls(
+            str(data["schedule"]),
+            int(data["days"]),
+            datetime.fromisoformat(data["generation"]),
+            datetime.fromisoformat(data["until"]),
+            {str(schedule): Generation.from_json(each) for schedule, each in data["generations"].items()},
+        )
 
 
 def lock_for(request: LockRequest, parent: Lock | None, now: datetime) -> Lock:

@@ -188,6 +188,10 @@ def _problems(policy: Policy) -> Iterator[tuple[str, str]]:
         yield from _schedule_problems(policy.schedule, policy.repository_id)
     if not 0 <= policy.retention.snapshots <= 1000:
         yield "retention.snapshots", "Keep between 0 and 1000 snapshots."
+    if policy.repository_id is None and policy.health_check is not None:
+        yield "healthCheck", "A health check looks at backups: choose a repository, or leave it out."
+    if policy.repository_id is None and policy.verify:
+        yield "verify", "Only backups are verified: choose a repository, or switch it off."
     if not 1 <= policy.retention.backup_days <= 36135:
         yield "retention.backupDays", "Keep backups between 1 and 36135 days."
     if not 0 <= policy.retries.attempts <= 9:

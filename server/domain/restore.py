@@ -116,7 +116,8 @@ class RestorePoint:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VolumeRestore:
-    """Bring disks of a point back as standalone volumes in ``zone``. ``disks`` names source volume ids; empty: all."""
+    """Bring disks of a point back as standalone volumes in ``zone``. ``disks`` names source volume ids; empty: all.
+    ``retrieval_*``: how what is archived and not readable is retrieved first, and for how many days."""
 
     account_id: UUID
     region: str
@@ -124,11 +125,13 @@ class VolumeRestore:
     disks: tuple[str, ...] = ()
     name_suffix: str = "-restored"
     volume_type: str | None = None  # None: as recorded
+    retrieval_mode: RetrievalMode = RetrievalMode.STANDARD
+    retrieval_days: int = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InstanceRestore:
-    """Bring an instance back as a new one. None means: as recorded when the point was made."""
+    """Bring an instance back as a new one. None means: as recorded when the point was made. ``retrieval_*``: as for volumes."""
 
     account_id: UUID
     region: str
@@ -139,3 +142,5 @@ class InstanceRestore:
     iam_instance_profile: str | None = None
     image_id: str | None = None
     power_on: bool = True
+    retrieval_mode: RetrievalMode = RetrievalMode.STANDARD
+    retrieval_days: int = 1

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -46,14 +46,27 @@ def squeeze(plain: bytes) -> tuple[int, bytes]:
 
 
 class TreeBuilder:
-    """``inherit``: children never settled keep what the parent has; otherwise they are empty. Memory: one page per level."""
+    """``inherit``: children never settled keep what the parent has; otherwise they are empty. Memory: one page per level.
 
-    def __init__(self, parent: TreeReader, *, inherit: bool, size_bytes: int, tree_key: bytes, sink: NodeSink) -> None:
+    ``healed(old, new)`` is told of nodes of the parent that cannot be read and were stored anew with the same content.
+    """
+
+    def __init__(
+        self,
+        parent: TreeReader,
+        *,
+        inherit: bool,
+        size_bytes: int,
+        tree_key: bytes,
+        sink: NodeSink,
+        healed: Callable[[Entry, Entry], None] = lambda _old, _new: None,
+    ) -> None:
         self.level = top_level(size_bytes)
         self._parent = parent
         self._inherit = inherit
         self._tree_key = tree_key
         self._sink = sink
+        self._healed = healed
         self._pages: dict[int, _Page] = {}
         self._root = parent.root if inherit and parent.level == self.level else None
         if inherit and parent.root is not None and parent.level < self.level:
@@ -91,16 +104,21 @@ class TreeBuilder:
         self._place(level, page.number, self._settle(level, page.number, slots))
 
     def _settle(self, level: int, number: int, slots: Slots) -> Entry | None:
-        """The parent's node when the content is the same, else a new one."""
+        """The parent's node when the content is the same and lies where it did, else a new one."""
         if not slots:
             return None
         own_id = node_id(self._tree_key, level, number, slots)
         known = self._parent.entry(level, number)
-        if known is not None and known.id == own_id:
-            return known
+        same = known if known is not None and known.id == own_id else None
+        there = self._parent.node(level, number) if same else {}
+        if same and there == slots:
+            return same
         codec, payload = squeeze(encode_node(level, number, slots))
         blocks = sum(entry.blocks for entry in slots.values())
-        return self._sink.add(node_kind(level), codec, payload, node_position(level, number), own_id, blocks)
+        stored = self._sink.add(node_kind(level), codec, payload, node_position(level, number), own_id, blocks)
+        if same and not there:  # a node is never empty: it could not be read
+            self._healed(same, stored)
+        return stored
 
     # -- checkpoints
 

@@ -9,7 +9,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from server.domain.errors import Damaged
-from server.repository.pack import DATA_PACK_SIZE
+from server.domain.repository import StorageClass
+from server.repository.pack import ARCHIVE_PACK_SIZE, DATA_PACK_SIZE, PART_SIZE
+
+PATIENCE = 10.0
+ARCHIVE_PATIENCE = 1800.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,23 +47,35 @@ class Control:
 
 @dataclass(frozen=True, slots=True)
 class Tuning:
-    """Sizes and numbers the defaults of which were measured on two cores. Memory: about ``buffers`` packs plus
-    ``threads`` blocks plus 60 MiB.
+    """Sizes and numbers the defaults of which were measured on two cores. Memory: about ``buffers`` parts plus ``threads``
+    blocks plus 60 MiB.
 
-    ``threads`` read (network latency wants many), ``cores`` of them compute at once; ``level`` is zstd's.
+    Up to ``threads`` read (network latency wants many), about ``cores`` of them compute at once; ``level`` is zstd's.
+    ``pack_size`` None: as the repository's storage class wants it.
     """
 
     threads: int = 12
     cores: int = field(default_factory=lambda: max(2, os.cpu_count() or 2))
     batch: int = 8  # blocks per unit of work
-    pack_size: int = DATA_PACK_SIZE
+    pack_size: int | None = None
+    part_size: int = PART_SIZE  # what is put at once of a larger pack
     buffers: int = 5
     uploads: int = 4
     level: int = 1
     progress_every: float = 0.5  # seconds
     checkpoint_every: float = 8.0  # seconds, at the beginning; grows to 60 on long runs
-    checkpoint_patience: float = 10.0  # a pack that a checkpoint waits for is closed early after so long
+    checkpoint_patience: float | None = None  # a pack that a checkpoint waits for is closed early after so long
     beat_every: float = 600.0
+
+    def data_packs(self, storage_class: StorageClass) -> int:
+        """Bytes of a data pack."""
+        usual = DATA_PACK_SIZE if storage_class is StorageClass.STANDARD else ARCHIVE_PACK_SIZE
+        return self.pack_size or usual
+
+    def patience(self, storage_class: StorageClass) -> float:
+        """Seconds. In an archive every object costs for 40 KiB more than it holds, and a request to retrieve it."""
+        usual = PATIENCE if storage_class is StorageClass.STANDARD else ARCHIVE_PATIENCE
+        return usual if self.checkpoint_patience is None else self.checkpoint_patience
 
 
 def resume_index(checkpoint: str | None) -> int:

@@ -9,7 +9,7 @@ import json
 import os
 import struct
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -207,18 +207,41 @@ class KmsKey:
 Secret = str | KmsKey
 
 
-def make_slot(keys: Keys, secret: Secret, *, created: datetime, hint: str = "", kdf: Kdf | None = None) -> dict[str, Any]:
-    """A key slot (FORMAT.md §5) that ``secret`` opens. ``kdf`` counts for passwords only. Errors: those of ``Kms``."""
+def make_slot(
+    keys: Keys,
+    secret: Secret,
+    *,
+    created: datetime,
+    hint: str = "",
+    kdf: Kdf | None = None,
+    replaces: Collection[UUID] = (),
+) -> dict[str, Any]:
+    """A key slot (FORMAT.md §5) that ``secret`` opens. ``kdf`` counts for passwords only; ``replaces``: slots that are not
+    to open the repository any more. Errors: those of ``Kms``."""
     if isinstance(secret, KmsKey):
-        return make_kms_slot(keys, secret, created=created, hint=hint)
-    return make_password_slot(keys, secret, created=created, hint=hint, kdf=kdf)
+        return _kms_slot(keys, secret, _common(keys, created, hint, replaces))
+    return _password_slot(keys, secret, kdf or Kdf(), _common(keys, created, hint, replaces))
 
 
 def make_password_slot(
     keys: Keys, password: str, *, created: datetime, hint: str = "", kdf: Kdf | None = None
 ) -> dict[str, Any]:
-    costs = kdf or Kdf()
-    slot_id = uuid4()
+    return make_slot(keys, password, created=created, hint=hint, kdf=kdf)
+
+
+def _common(keys: Keys, created: datetime, hint: str, replaces: Collection[UUID]) -> dict[str, Any]:
+    slot: dict[str, Any] = {
+        "format": "holdfast-key",
+        "version": LAYOUT_VERSION,
+        "id": str(uuid4()),
+        "repository": str(keys.repository_id),
+        "created": created.isoformat(),
+        "hint": hint,
+    }
+    return slot | ({"replaces": sorted(map(str, replaces))} if replaces else {})
+
+
+def _password_slot(keys: Keys, password: str, costs: Kdf, slot: dict[str, Any]) -> dict[str, Any]:
     derivation = {
         "name": "argon2id",
         "salt": _b64(os.urandom(16)),
@@ -227,13 +250,13 @@ def make_password_slot(
         "lanes": costs.lanes,
     }
     kek, verifier_key = _stretch(password, derivation)
-    own = {"kind": "password", "kdf": derivation, "verifier": _b64(_verifier(verifier_key, slot_id))}
-    return _wrapped(keys, slot_id, kek, own, created, hint)
+    verifier = _b64(_verifier(verifier_key, UUID(slot["id"])))
+    return _wrapped(keys, kek, {**slot, "kind": "password", "kdf": derivation, "verifier": verifier})
 
 
-def make_kms_slot(keys: Keys, key: KmsKey, *, created: datetime, hint: str = "") -> dict[str, Any]:
+def _kms_slot(keys: Keys, key: KmsKey, slot: dict[str, Any]) -> dict[str, Any]:
     kek, sealed = key.kms.generate(key.arn, kms_context(keys.repository_id))
-    return _wrapped(keys, uuid4(), kek, {"kind": "kms", "keyArn": key.arn, "dataKey": _b64(sealed)}, created, hint)
+    return _wrapped(keys, kek, {**slot, "kind": "kms", "keyArn": key.arn, "dataKey": _b64(sealed)})
 
 
 def kms_context(repository_id: UUID) -> dict[str, str]:
@@ -241,21 +264,24 @@ def kms_context(repository_id: UUID) -> dict[str, str]:
     return {"holdfast:repository": str(repository_id)}
 
 
-def _wrapped(keys: Keys, slot_id: UUID, kek: bytes, own: Mapping[str, Any], created: datetime, hint: str) -> dict[str, Any]:
+def _wrapped(keys: Keys, kek: bytes, slot: dict[str, Any]) -> dict[str, Any]:
+    """The slot with the key ring in it, bound to all the rest. Its MAC lets those who came in by another slot trust it."""
     nonce = os.urandom(12)
-    slot: dict[str, Any] = {
-        "format": "holdfast-key",
-        "version": LAYOUT_VERSION,
-        "id": str(slot_id),
-        "repository": str(keys.repository_id),
-        "created": created.isoformat(),
-        "hint": hint,
-        "nonce": _b64(nonce),
-        **own,
-    }
+    slot = {**slot, "nonce": _b64(nonce)}
+    slot["mac"] = keys.mac(slot)
     slot["wrapped"] = _b64(AESGCM(kek).encrypt(nonce, keys.ring_bytes(), canonical(slot)))
     slot["checksum"] = checksum(slot)
     return slot
+
+
+def replaced(keys: Keys, slots: Iterable[Mapping[str, Any]]) -> set[UUID]:
+    """Those that slots made by a holder of these keys replace."""
+    found: set[UUID] = set()
+    for slot in slots:
+        bound = {key: value for key, value in slot.items() if key != "wrapped"}
+        if "replaces" in slot and hmac.compare_digest(keys.mac(bound), str(slot.get("mac"))):
+            found.update(UUID(replaced_id) for replaced_id in slot["replaces"])
+    return found
 
 
 def opens(slot: Mapping[str, Any], secret: Secret) -> bool:

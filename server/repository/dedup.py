@@ -67,7 +67,8 @@ class DedupIndex:
         try:
             bucket = os.pread(self._handle, _BUCKET, self._place(content_id))
         except OSError as failure:
-            return self._disable(failure)
+            self._disable(failure)
+            return None
         for slot in _slots_of(bucket, content_id):
             record = bucket[slot : slot + _RECORD.size]
             if self._check(record) == bucket[slot + _RECORD.size : slot + _SLOT]:

@@ -139,7 +139,7 @@ class Fetcher:
             data = memoryview(self._vault.get(name, start=start, length=end - start))
         except NotFound:
             if self._moved.learn(pack_type, first.pack) and all(
-                self._moved.place(pack_type, entries[i])[:3] != places[i][:3] for i in group
+                self._moved.place(pack_type, entries[i]) != places[i] for i in group
             ):
                 self._fetch_all(pack_type, entries, group, found)
             else:

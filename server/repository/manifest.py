@@ -9,6 +9,7 @@ from typing import Any
 from uuid import UUID
 
 from server.domain.errors import Damaged
+from server.domain.immutability import Lock
 from server.repository.tree import Entry, entry_from_json, entry_to_json
 
 MANIFEST_VERSION = 1
@@ -71,7 +72,8 @@ class DiskRecord:
 class Manifest:
     """A restore point. ``resource`` and ``document`` are the caller's: what was protected and how to rebuild it.
 
-    ``archive``: of an archive point, what it was made from (``archive.Origin``).
+    ``archive``: of an archive point, what it was made from (``archive.Origin``). ``lock``: everything it reaches is locked so.
+    ``retention``: how long it was to be kept, for an appliance that imports it.
     """
 
     id: UUID
@@ -81,6 +83,8 @@ class Manifest:
     document: dict[str, Any]
     disks: tuple[DiskRecord, ...]
     archive: dict[str, Any] | None = None
+    lock: Lock | None = None
+    retention: dict[str, Any] | None = None
 
     def disk(self, disk_id: str) -> DiskRecord | None:
         return next((disk for disk in self.disks if disk.disk_id == disk_id), None)
@@ -103,9 +107,8 @@ class Manifest:
             "document": self.document,
             "disks": [disk.to_json() for disk in self.disks],
         }
-        if self.archive is not None:
-            content["archive"] = self.archive
-        return content
+        optional = {"archive": self.archive, "lock": self.lock.to_json() if self.lock else None, "retention": self.retention}
+        return content | {key: value for key, value in optional.items() if value is not None}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Manifest:
@@ -119,6 +122,8 @@ class Manifest:
                 document=dict(data["document"]),
                 disks=tuple(DiskRecord.from_json(disk) for disk in data["disks"]),
                 archive=dict(data["archive"]) if data.get("archive") is not None else None,
+                lock=Lock.from_json(data["lock"]) if data.get("lock") is not None else None,
+                retention=dict(data["retention"]) if data.get("retention") is not None else None,
             )
         except (KeyError, TypeError, ValueError) as wrong:
             raise Damaged(f"A point manifest is not well formed ({wrong!r}).", remedy="Run a repository check.") from wrong
@@ -126,7 +131,8 @@ class Manifest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PointSummary:
-    """A line of ``Repository.points``. ``stored_bytes`` is what this point added to the repository."""
+    """A line of ``Repository.points``. ``stored_bytes`` is what this point added to the repository; ``retention`` how long it
+    was to be kept; ``locked_until`` its lock's end."""
 
     id: UUID
     at: datetime
@@ -135,6 +141,8 @@ class PointSummary:
     disks: int
     size_bytes: int
     stored_bytes: int
+    retention: dict[str, Any] | None = None
+    locked_until: datetime | None = None
 
     @classmethod
     def of(cls, manifest: Manifest) -> PointSummary:
@@ -146,4 +154,6 @@ class PointSummary:
             disks=len(manifest.disks),
             size_bytes=manifest.size_bytes,
             stored_bytes=manifest.stored_bytes,
+            retention=manifest.retention,
+            locked_until=manifest.lock.until if manifest.lock else None,
         )

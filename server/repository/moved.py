@@ -10,7 +10,8 @@ from array import array
 from bisect import bisect_left
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator
-from typing import NamedTuple
+from datetime import datetime
+from typing import Any, NamedTuple
 
 from server.domain.errors import Damaged, NotFound
 from server.repository import layout
@@ -25,41 +26,70 @@ ATTEMPTS = 4  # a record that vanishes while it is read was replaced by a shorte
 
 
 class Move(NamedTuple):
-    """The item at ``old`` of one pack is also, or now only, at ``offset`` of the pack ``ref`` (id ‖ epoch)."""
+    """The item at ``old`` of one pack is also, or now only, at ``offset`` of the pack ``ref`` (id ‖ epoch). ``codec`` and
+    ``length`` (counting the seal) only when they differ from the old item's: what was stored anew need not pack alike."""
 
     old: int
     ref: bytes
     offset: int
+    codec: int | None = None
+    length: int | None = None
+
+    def applied(self, entry: Entry) -> Entry:
+        """``entry`` as found in the new place."""
+        codec = entry.codec if self.codec is None else self.codec
+        length = entry.length if self.length is None else self.length
+        return entry._replace(pack=self.ref, offset=self.offset, codec=codec, length=length)
+
+    def to_json(self) -> list[Any]:
+        row = [self.old, self.ref.hex(), self.offset]
+        return row if self.codec is None or self.length is None else [*row, self.codec, self.length]
+
+    @classmethod
+    def from_json(cls, row: list[Any]) -> Move:
+        """KeyError, TypeError or ValueError when it is none."""
+        ref = bytes.fromhex(row[1])
+        if len(ref) != REF_SIZE or len(row) not in (3, 5):
+            raise ValueError("not a move")
+        codec, length = (int(row[3]), int(row[4])) if len(row) == 5 else (None, None)
+        return cls(int(row[0]), ref, int(row[2]), codec, length)
 
 
 class Moves:
     """The moves one record holds, by old offset."""
 
     def __init__(self, moves: Iterable[Move]) -> None:
-        rows = sorted(moves)
+        rows = sorted(moves, key=lambda move: move.old)
         self._refs = sorted({move.ref for move in rows})
         place = {ref: at for at, ref in enumerate(self._refs)}
         self._old = array("I", (move.old for move in rows))
         self._which = array("I", (place[move.ref] for move in rows))
         self._new = array("I", (move.offset for move in rows))
+        self._codec = array("b", (-1 if move.codec is None else move.codec for move in rows))
+        self._length = array("I", (move.length or 0 for move in rows))
 
     def __len__(self) -> int:
         return len(self._old)
 
     def __iter__(self) -> Iterator[Move]:
-        for old, which, new in zip(self._old, self._which, self._new, strict=True):
-            yield Move(old, self._refs[which], new)
+        return map(self._row, range(len(self._old)))
 
     def get(self, old: int) -> Move | None:
         at = bisect_left(self._old, old)
-        return Move(old, self._refs[self._which[at]], self._new[at]) if at < len(self._old) and self._old[at] == old else None
+        return self._row(at) if at < len(self._old) and self._old[at] == old else None
+
+    def _row(self, at: int) -> Move:
+        move = Move(self._old[at], self._refs[self._which[at]], self._new[at])
+        return move if self._codec[at] < 0 else move._replace(codec=self._codec[at], length=self._length[at])
 
 
-def write_moves(vault: Vault, pack_type: int, pack_id: bytes, moves: Iterable[Move]) -> str:
+def write_moves(
+    vault: Vault, pack_type: int, pack_id: bytes, moves: Iterable[Move], *, lock_until: datetime | None = None
+) -> str:
     """A new record for that pack; its name. Durable when it returns. ``vault.upgrade`` must have been called before."""
     name = layout.moved(pack_id) + vault.new_id().hex()
-    items = [[move.old, move.ref.hex(), move.offset] for move in moves]
-    vault.put_once(name, vault.seal(name, TYPE_MOVED, {"type": pack_type, "items": items}))
+    items = [move.to_json() for move in moves]
+    vault.put_once(name, vault.seal(name, TYPE_MOVED, {"type": pack_type, "items": items}), lock_until=lock_until)
     return name
 
 
@@ -67,10 +97,10 @@ def read_record(vault: Vault, name: str, pack_type: int | None = None) -> Moves:
     """NotFound, Damaged (also when the record is of another type of pack than asked)."""
     content = vault.read_sealed(name, TYPE_MOVED)
     try:
-        moves = Moves(Move(int(old), _ref(ref), int(offset)) for old, ref, offset in content["items"])
+        moves = Moves(Move.from_json(row) for row in content["items"])
         if pack_type is None or content["type"] == pack_type:
             return moves
-    except (KeyError, TypeError, ValueError, OverflowError) as wrong:
+    except (KeyError, IndexError, TypeError, ValueError, OverflowError) as wrong:
         raise _bad_record(name) from wrong
     raise _bad_record(name)
 
@@ -91,13 +121,6 @@ def read_moves(vault: Vault, pack_type: int, pack_id: bytes) -> list[Moves]:
 def _read_all(vault: Vault, pack_type: int, pack_id: bytes) -> list[Moves]:
     names = vault.patiently(lambda: [blob.name for blob in vault.blobs.list(layout.moved(pack_id))])
     return [read_record(vault, name, pack_type) for name in names]
-
-
-def _ref(text: str) -> bytes:
-    ref = bytes.fromhex(text)
-    if len(ref) != REF_SIZE:
-        raise ValueError("not a pack reference")
-    return ref
 
 
 def _bad_record(name: str) -> Damaged:
@@ -124,7 +147,7 @@ class Forwarder:
             move = next(filter(None, (table.get(at.offset) for table in tables)), None) if tables else None
             if move is None:
                 break
-            at = at._replace(pack=move.ref, offset=move.offset)
+            at = move.applied(at)
         return at
 
     def learn(self, pack_type: int, pack: bytes) -> bool:
@@ -153,7 +176,7 @@ class Forwarder:
                     move = table.get(at.offset)
                     if move is not None and (move.ref, move.offset) not in seen:
                         seen.add((move.ref, move.offset))
-                        following.append(at._replace(pack=move.ref, offset=move.offset))
+                        following.append(move.applied(at))
             yield from following
             frontier = following
             if not frontier:

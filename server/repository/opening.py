@@ -23,6 +23,7 @@ from server.repository.crypto import (
     make_slot,
     open_slot,
     opens,
+    replaced,
 )
 from server.repository.runtime import Runtime
 from server.repository.vault import Vault, put_once, read_owner, read_plain
@@ -115,6 +116,20 @@ def own(vault: Vault, *, take_over: bool) -> None:
         if not take_over:
             raise
         _take_over(vault)
+    _, gone = _slot_names(vault)
+    if gone:
+        vault.patiently(lambda: vault.blobs.delete(sorted(gone)))  # the locks that kept them may have ended
+
+
+def change_secret(vault: Vault, secret: Secret, *, hint: str, kdf: Kdf | None) -> list[str]:
+    """The new slot first, locked as long as the old ones; then the old ones go, or those a lock protects are returned."""
+    old = vault.patiently(lambda: [blob.name for blob in vault.blobs.list(layout.KEYS)])
+    heads = [vault.patiently(lambda name=name: vault.blobs.head(name)) for name in old]  # type: ignore[misc]  # binds the loop's value
+    locks = [head.locked_until for head in heads if head is not None and head.locked_until is not None]
+    replaces = [slot_id for name in old if (slot_id := layout.uuid_of(name)) is not None]
+    slot = make_slot(vault.keys, secret, created=vault.clock.now(), hint=hint, kdf=kdf, replaces=replaces)
+    vault.put_once(layout.key_slot(UUID(slot["id"])), canonical(slot), lock_until=max(locks, default=None))
+    return vault.patiently(lambda: vault.blobs.delete(old))
 
 
 def _refuse_occupied(blobs: Blobs) -> None:
@@ -172,19 +187,34 @@ def _slots(blobs: Blobs, clock: Clock) -> Iterator[dict[str, Any]]:
 
 
 def _keys(blobs: Blobs, clock: Clock, secret: Secret, repository_id: UUID) -> Keys:
+    """Out of the first slot that the secret opens and that no other slot replaces."""
     wrong: WrongPassword | None = None
-    others: set[str] = set()
-    for slot in _slots(blobs, clock):
-        if slot.get("repository") != str(repository_id):
-            continue
+    slots = [slot for slot in _slots(blobs, clock) if slot.get("repository") == str(repository_id)]
+    for slot in slots:
         if not opens(slot, secret):
-            others.add(str(slot.get("keyArn", slot.get("kind"))))
             continue
         try:
-            return open_slot(slot, secret)
+            keys = open_slot(slot, secret)
         except WrongPassword as refused:
-            wrong = refused
-    raise wrong or _other_secret(secret, others)
+            wrong = wrong or refused
+            continue
+        if UUID(slot["id"]) not in replaced(keys, slots):
+            return keys
+        wrong = WrongPassword("This password or key was replaced by another.", remedy="Use the newer one.")
+    raise wrong or _other_secret(secret, {str(slot.get("keyArn", slot.get("kind"))) for slot in slots})
+
+
+def slots_in_force(vault: Vault) -> list[str]:
+    """Names of key slots but those that were replaced."""
+    there, gone = _slot_names(vault)
+    return [name for name in there if name not in gone]
+
+
+def _slot_names(vault: Vault) -> tuple[list[str], set[str]]:
+    """All, and the replaced ones among them, which stay as long as a lock protects them."""
+    there = vault.patiently(lambda: [blob.name for blob in vault.blobs.list(layout.KEYS)])
+    gone = {layout.key_slot(slot_id) for slot_id in replaced(vault.keys, _slots(vault.blobs, vault.clock))}
+    return there, gone & set(there)
 
 
 def _other_secret(secret: Secret, others: set[str]) -> WrongPassword:

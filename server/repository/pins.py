@@ -9,6 +9,7 @@ from typing import Any
 from uuid import UUID
 
 from server.domain.errors import AlreadyThere, Conflict, Damaged, NotFound
+from server.domain.immutability import Lock
 from server.ports import Blob
 from server.repository import layout
 from server.repository.crypto import CHECK_REMEDY, TYPE_PIN
@@ -20,7 +21,8 @@ ATTEMPTS = 4
 
 @dataclass(frozen=True, slots=True)
 class PinRecord:
-    """``since`` is the store's time when the run began; ``beats`` counts renewals, so that each write differs."""
+    """``since`` is the store's time when the run began; ``beats`` counts renewals, so that each write differs. ``lock``: what
+    everything the run writes is locked with, so that an attempt that goes on with it does the same."""
 
     point_id: UUID
     run: str
@@ -28,9 +30,10 @@ class PinRecord:
     since: datetime
     beats: int
     expired: bool = False
+    lock: Lock | None = None
 
     def to_json(self) -> dict[str, Any]:
-        return {
+        content: dict[str, Any] = {
             "point": str(self.point_id),
             "run": self.run,
             "parent": str(self.parent) if self.parent else None,
@@ -38,6 +41,7 @@ class PinRecord:
             "beats": self.beats,
             "expired": self.expired,
         }
+        return content if self.lock is None else {**content, "lock": self.lock.to_json()}
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> PinRecord:
@@ -49,6 +53,7 @@ class PinRecord:
                 datetime.fromisoformat(data["since"]),
                 int(data["beats"]),
                 bool(data["expired"]),
+                Lock.from_json(data["lock"]) if data.get("lock") is not None else None,
             )
         except (KeyError, TypeError, ValueError) as wrong:
             raise Damaged("A pin is not well formed.", remedy=CHECK_REMEDY) from wrong
@@ -100,8 +105,16 @@ class Pin:
         """Idempotent. Another run's pin is left alone."""
         found = read_pin(self._vault, self.record.point_id)
         if found is not None and found[0].run == self.record.run:
-            name = layout.pin(self.record.point_id)
-            self._vault.patiently(lambda: self._vault.blobs.delete([name]))
+            remove_pin(self._vault, self.record.point_id)
+
+    def bind(self, lock: Lock) -> None:
+        """Record what the run locks its objects with, unless another process that works on it has done so. As ``renew``."""
+        for _ in range(ATTEMPTS):
+            if self.record.lock is not None:
+                return
+            self.record = replace(self.record, lock=lock)
+            self.renew()
+        raise Conflict(f"Point {self.record.point_id} is written by two runs at the same time.", remedy="Try again.")
 
     def _catch_up(self) -> None:
         """Another process resumed the same run and renewed its pin: take that version, if it still is our run."""
@@ -109,6 +122,19 @@ class Pin:
         if found is None or found[0].run != self.record.run or found[0].expired:
             raise expired_run(self.record.point_id)
         self.record, self._version = found[0], found[1].version
+
+
+def remove_pin(vault: Vault, point_id: UUID) -> None:
+    """Idempotent. Where the bucket locks whatever is written the pin stays, marked as of no run, until collection can delete
+    it."""
+    name = layout.pin(point_id)
+    for _ in range(ATTEMPTS):
+        if not vault.patiently(lambda: vault.blobs.delete([name])):
+            return
+        found = read_pin(vault, point_id)
+        if found is None or found[0].expired or _expire(vault, name, *found):
+            return
+    raise Conflict(f"The pin of point {point_id} is written by two runs at the same time.", remedy="Try again.")
 
 
 def expired_run(point_id: UUID) -> NotFound:

@@ -7,73 +7,43 @@ Workers read and compute; uploaders put packs. Everything between them is bounde
 from __future__ import annotations
 
 import json
+import queue
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, wait
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
-
-import zstandard
-from blake3 import blake3
 
 from server.domain.errors import Cancelled, Damaged, InvalidInput
 from server.ports import BLOCK_SIZE, BlockRef
 from server.repository.builder import TreeBuilder, overlay, squeeze
 from server.repository.control import Control, DiskInput, Progress, Tuning
 from server.repository.crypto import CHECK_REMEDY, TYPE_DATA_PACK, TYPE_TREE_PACK
+from server.repository.dedup import DedupIndex
 from server.repository.fetch import Fetcher, TreeReader
+from server.repository.heal import Coverage, Heals, Range, write_heals
+from server.repository.known import KnownBlocks
 from server.repository.manifest import DiskRecord
-from server.repository.pack import KIND_BLOCK, KIND_STATE, RAW, TREE_PACK_SIZE, ZSTD
-from server.repository.recent import RecentIds
-from server.repository.sink import WAIT, PackSink, Stopped, wait_for
+from server.repository.moved import Move
+from server.repository.pack import KIND_STATE, TREE_PACK_SIZE
+from server.repository.sink import WAIT, PackSink, Shelf, Stopped, wait_for
 from server.repository.tree import (
     ID_SIZE,
     LEAF_BITS,
     LEAF_BLOCKS,
-    Entry,
-    Slots,
     block_count,
     content_root,
     entry_from_json,
     entry_to_json,
 )
 from server.repository.vault import Vault
+from server.repository.worker import Batch, BlockWorker, Done, Leaf, Read
 
-ZERO_BLOCK = bytes(BLOCK_SIZE)
 MAX_STATE_SIZE = 16 * 1024 * 1024
 GRACE = 3.0  # seconds a cancelled or failed disk waits for its workers; a read that hangs longer is left to end alone
-
-
-@dataclass(slots=True)
-class _Leaf:
-    """A leaf being filled; batches of it share the parent's leaf, loaded by the first worker that needs it."""
-
-    number: int
-    lock: threading.Lock = field(default_factory=threading.Lock)
-    base: Slots | None = None
-    changes: dict[int, Entry | None] = field(default_factory=dict)
-
-    def load(self, parent: TreeReader) -> Slots:
-        with self.lock:
-            if self.base is None:
-                self.base = parent.node(0, self.number)
-            return self.base
-
-
-@dataclass(frozen=True, slots=True)
-class _Batch:
-    leaf: _Leaf
-    refs: tuple[BlockRef, ...]
-
-
-@dataclass(slots=True)
-class _Done:
-    """What a worker made of a batch. ``read`` blocks came from the source, ``written`` went into packs."""
-
-    changes: dict[int, Entry | None] = field(default_factory=dict)
-    read: int = 0
-    written: int = 0
+RAMP = 0.02  # seconds between looks whether more threads would help, while not all are at work
 
 
 @dataclass(slots=True)
@@ -85,57 +55,105 @@ class _Counts:
     metadata: int = 0  # of which tree packs
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Basis:
+    """What a disk's backup builds on. ``parent``: the previous point's tree of it (an empty reader without one), from which
+    blocks not listed are taken when ``inherit``; ``suspects``: block ranges of it that must be listed then."""
+
+    parent: TreeReader
+    inherit: bool
+    suspects: tuple[Range, ...]
+    known: KnownBlocks
+    heals: Heals
+    index: DedupIndex | None
+    lock_until: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Checkpoint:
+    """To be handed out once ``futures`` are done; ``heals`` were found before it."""
+
+    text: str
+    futures: list[Future[int]]
+    heals: dict[tuple[int, bytes], list[Move]]
+
+
 class DiskPipeline:
-    """Backs up one disk once. ``parent`` is the previous point's tree of it (an empty reader when there is none)."""
+    """Backs up one disk once."""
 
     def __init__(
         self,
         vault: Vault,
         disk: DiskInput,
+        basis: Basis,
         *,
-        parent: TreeReader,
-        inherit: bool,
         run: str,
         context: Mapping[str, Any],
         control: Control,
         tuning: Tuning,
-        recent: RecentIds,
         beat: Callable[[], None],
     ) -> None:
         self._vault = vault
         self._disk = disk
-        self._parent = parent
-        self._inherit = inherit
+        self._basis = basis
         self._run = run
         self._control = control
         self._tuning = tuning
-        self._recent = recent
         self._beat = beat
+        self._patience = tuning.patience(vault.storage_class)
         self._stop = threading.Event()
-        self._cores = threading.Semaphore(tuning.cores)
-        self._local = threading.local()
-        self._content_key = vault.keys.content
-        self._workers = vault.pool(tuning.threads, "backup")
+        self._pool = vault.pool(tuning.threads, "backup")
         self._uploaders = vault.pool(tuning.uploads, "upload")
-        context = {**context, "run": run, "disk": disk.disk_id, "sizeBytes": disk.size_bytes}
-        self._data = self._sink(TYPE_DATA_PACK, context, tuning.pack_size, tuning.buffers)
-        self._tree = self._sink(TYPE_TREE_PACK, context, min(TREE_PACK_SIZE, tuning.pack_size), 3)
+        self._context = {**context, "run": run, "disk": disk.disk_id, "sizeBytes": disk.size_bytes}
+        self._data, self._tree = self._sinks()
+        self._worker = BlockWorker(
+            disk.disk_id,
+            parent=basis.parent,
+            sink=self._data,
+            known=basis.known,
+            heals=basis.heals,
+            content_key=vault.keys.content,
+            level=tuning.level,
+            stop=self._stop,
+        )
         self._builder = TreeBuilder(
-            parent, inherit=inherit, size_bytes=disk.size_bytes, tree_key=vault.keys.tree, sink=self._tree
+            basis.parent,
+            inherit=basis.inherit,
+            size_bytes=disk.size_bytes,
+            tree_key=vault.keys.tree,
+            sink=self._tree,
+            healed=lambda old, new: basis.heals.stored(TYPE_TREE_PACK, old, new),
         )
         self._counts = _Counts()
         self._next = 0  # first block index not settled by a checkpoint we started from
-        self._checkpoint: tuple[list[Future[int]], str] | None = None
+        self._checkpoint: _Checkpoint | None = None
         now = vault.clock.monotonic()
         self._started = self._reported = self._checkpointed = self._beaten = now
 
-    def _sink(self, kind: int, context: Mapping[str, Any], size: int, buffers: int) -> PackSink:
-        return PackSink(self._vault, kind, context, pack_size=size, buffers=buffers, uploads=self._uploaders, stop=self._stop)
+    def _sinks(self) -> tuple[PackSink, PackSink]:
+        """For data and tree packs."""
+        tuning, index, archive = self._tuning, self._basis.index, self._vault.storage_class
+        size = tuning.data_packs(archive)
+        data = Shelf(
+            pack_size=size,
+            part_size=min(size, tuning.part_size),
+            lock_until=self._basis.lock_until,
+            storage_class=archive,
+            durable=lambda ref, items: index.add(ref, items) if index is not None else None,
+        )
+        node_size = min(TREE_PACK_SIZE, size)
+        nodes = Shelf(pack_size=node_size, part_size=node_size, lock_until=self._basis.lock_until)
+        return self._sink(TYPE_DATA_PACK, data, tuning.buffers), self._sink(TYPE_TREE_PACK, nodes, 3)
+
+    def _sink(self, kind: int, shelf: Shelf, buffers: int) -> PackSink:
+        return PackSink(
+            self._vault, kind, self._context, shelf=shelf, buffers=buffers, uploads=self._uploaders, stop=self._stop
+        )
 
     # -- the calling thread
 
-    def run(self, blocks: Iterable[BlockRef], read: Callable[[BlockRef], bytes], checkpoint: str | None) -> DiskRecord:
-        pending: deque[tuple[_Batch, Future[_Done]]] = deque()
+    def run(self, blocks: Iterable[BlockRef], read: Read, checkpoint: str | None) -> DiskRecord:
+        pending: deque[tuple[Batch, Future[Done]]] = deque()
         try:
             if checkpoint is not None:
                 self._resume(checkpoint)
@@ -143,45 +161,58 @@ class DiskPipeline:
         except BaseException:
             self._stop.set()
             running = [future for _, future in pending if not future.cancel()]
-            self._workers.shutdown(wait=False, cancel_futures=True)
+            self._pool.shutdown(wait=False, cancel_futures=True)
             self._uploaders.shutdown(wait=False, cancel_futures=True)
             wait(running, timeout=GRACE)
+            self._data.abandon()
+            self._tree.abandon()
             raise
-        self._workers.shutdown()
+        self._pool.shutdown()
         self._uploaders.shutdown()
         return record
 
-    def _drive(
-        self, batches: Iterator[_Batch], read: Callable[[BlockRef], bytes], pending: deque[tuple[_Batch, Future[_Done]]]
-    ) -> DiskRecord:
-        window = 2 * self._tuning.threads
-        leaf: _Leaf | None = None
-        more = True
-        while more or pending:
-            while more and len(pending) < window:
+    def _drive(self, batches: Iterator[Batch], read: Read, pending: deque[tuple[Batch, Future[Done]]]) -> DiskRecord:
+        """As many batches are under way as keep the cores busy: few when reading is quick, all threads when it is slow."""
+        ended: queue.SimpleQueue[None] = queue.SimpleQueue()
+        running = 0
+        leaf: Leaf | None = None
+        batch = next(batches, None)
+        while batch is not None or pending:
+            while batch is not None and len(pending) < 2 * self._tuning.threads and self._has_room(running):
                 self._tick()
+                future = self._pool.submit(self._worker.process, batch, read)
+                pending.append((batch, future))
+                running += 1
+                future.add_done_callback(lambda _: ended.put(None))
                 batch = next(batches, None)
-                if batch is None:
-                    more = False
-                else:
-                    pending.append((batch, self._workers.submit(self._process, batch, read)))
-            if pending:
-                batch, future = pending[0]
+            try:
+                ended.get(timeout=RAMP if batch is not None and running < self._tuning.threads else WAIT)
+                running -= 1
+            except queue.Empty:
+                self._tick()
+            while pending and pending[0][1].done():
+                done_batch, future = pending[0]
                 done = self._result(future)
                 pending.popleft()
-                if leaf is not None and leaf is not batch.leaf:
+                if leaf is not None and leaf is not done_batch.leaf:
                     self._settle(leaf)
-                leaf = batch.leaf
-                self._absorb(leaf, done, len(batch.refs))
+                leaf = done_batch.leaf
+                self._absorb(leaf, done, len(done_batch.refs))
         if leaf is not None:
             self._settle(leaf)
         return self._finish()
 
-    def _batches(self, blocks: Iterable[BlockRef]) -> Iterator[_Batch]:
-        """Groups of blocks of one leaf. InvalidInput when they do not ascend or lie beyond the disk."""
+    def _has_room(self, running: int) -> bool:
+        """One batch more than cores computes, so that none idles while this thread takes results."""
+        return running < self._tuning.threads and running - len(self._worker.reading) <= self._tuning.cores
+
+    def _batches(self, blocks: Iterable[BlockRef]) -> Iterator[Batch]:
+        """Groups of blocks of one leaf. InvalidInput when they do not ascend, lie beyond the disk or leave a suspect out."""
         limit = block_count(self._disk.size_bytes)
+        suspects = self._basis.suspects if self._basis.inherit else ()
+        coverage = Coverage(self._disk.disk_id, suspects, self._next)
         last = -1
-        leaf: _Leaf | None = None
+        leaf: Leaf | None = None
         refs: list[BlockRef] = []
         for ref in blocks:
             if ref.index <= last or ref.index >= limit:
@@ -189,36 +220,33 @@ class DiskPipeline:
             last = ref.index
             if ref.index < self._next:
                 continue
+            coverage.listed(ref.index)
             number = ref.index >> LEAF_BITS
             if leaf is None or leaf.number != number or len(refs) == self._tuning.batch:
                 if leaf is not None and refs:
-                    yield _Batch(leaf, tuple(refs))
+                    yield Batch(leaf, tuple(refs))
                 refs = []
-                leaf = leaf if leaf is not None and leaf.number == number else _Leaf(number)
+                leaf = leaf if leaf is not None and leaf.number == number else Leaf(number)
             refs.append(ref)
+        coverage.listed(None)
         if leaf is not None and refs:
-            yield _Batch(leaf, tuple(refs))
+            yield Batch(leaf, tuple(refs))
 
-    def _result(self, future: Future[_Done]) -> _Done:
-        while True:
-            try:
-                return future.result(timeout=WAIT)
-            except TimeoutError:
-                if future.done():
-                    raise
-                self._tick()
-            except Stopped:
-                self._raise_failure()
-                raise
+    def _result(self, future: Future[Done]) -> Done:
+        try:
+            return future.result()
+        except Stopped:
+            self._raise_failure()
+            raise
 
-    def _absorb(self, leaf: _Leaf, done: _Done, blocks: int) -> None:
+    def _absorb(self, leaf: Leaf, done: Done, blocks: int) -> None:
         leaf.changes.update(done.changes)
         self._counts.done += blocks
         self._counts.read += done.read
         self._counts.written += done.written
 
-    def _settle(self, leaf: _Leaf) -> None:
-        base = leaf.load(self._parent) if self._inherit else {}
+    def _settle(self, leaf: Leaf) -> None:
+        base = leaf.load(self._basis.parent) if self._basis.inherit else {}
         self._builder.leaf(leaf.number, overlay(base, leaf.changes))
         self._maybe_checkpoint((leaf.number + 1) * LEAF_BLOCKS)
 
@@ -231,6 +259,8 @@ class DiskPipeline:
         except Stopped:
             self._raise_failure()
             raise
+        self._hand_out_checkpoint()
+        write_heals(self._vault, self._basis.heals.take(), self._basis.lock_until)
         counts = self._counts
         self._report(final=True)
         metadata = counts.metadata + self._tree.stored_bytes
@@ -298,25 +328,27 @@ class DiskPipeline:
         codec, payload = squeeze(json.dumps(state).encode())
         entry = self._tree.add(KIND_STATE, codec, payload, next_index, bytes(ID_SIZE))
         self._tree.flush()
-        mark = {"run": self._run, "disk": self._disk.disk_id, "inherit": self._inherit, "next": next_index}
+        mark = {"run": self._run, "disk": self._disk.disk_id, "inherit": self._basis.inherit, "next": next_index}
         text = json.dumps({**mark, "state": entry_to_json(entry)})
-        self._checkpoint = (self._data.outstanding() + self._tree.outstanding(), text)
+        outstanding = self._data.outstanding() + self._tree.outstanding()
+        self._checkpoint = _Checkpoint(text, outstanding, self._basis.heals.take())
 
     def _hand_out_checkpoint(self) -> None:
-        if self._checkpoint is None:
+        mark = self._checkpoint
+        if mark is None:
             return
-        futures, text = self._checkpoint
-        if all(future.done() and future.exception() is None for future in futures):
+        if all(future.done() and future.exception() is None for future in mark.futures):
             self._checkpoint = None
-            self._control.save(text)
-        elif self._vault.clock.monotonic() - self._checkpointed >= self._tuning.checkpoint_patience:
+            write_heals(self._vault, mark.heals, self._basis.lock_until)
+            self._control.save(mark.text)
+        elif self._vault.clock.monotonic() - self._checkpointed >= self._patience:
             self._data.flush()
 
     def _resume(self, checkpoint: str) -> None:
         """Errors: InvalidInput (of another disk or mode), Damaged when the state it names cannot be read."""
         try:
             mark = json.loads(checkpoint)
-            if (mark["disk"], mark["inherit"]) != (self._disk.disk_id, self._inherit):
+            if (mark["disk"], mark["inherit"]) != (self._disk.disk_id, self._basis.inherit):
                 raise InvalidInput(
                     f"The checkpoint is of another disk or mode than {self._disk.disk_id}.", remedy="Start the disk without it."
                 )
@@ -329,42 +361,3 @@ class DiskPipeline:
             self._next = int(mark["next"])
         except (KeyError, TypeError, ValueError) as wrong:
             raise Damaged("The checkpoint cannot be read.", remedy=CHECK_REMEDY) from wrong
-
-    # -- workers
-
-    def _process(self, batch: _Batch, read: Callable[[BlockRef], bytes]) -> _Done:
-        known = batch.leaf.load(self._parent)
-        done = _Done()
-        for ref in batch.refs:
-            if self._stop.is_set():
-                raise Stopped
-            slot = ref.index & (LEAF_BLOCKS - 1)
-            done.changes[slot] = self._block(ref, known.get(slot), read, done) if ref.token else None
-        return done
-
-    def _block(self, ref: BlockRef, known: Entry | None, read: Callable[[BlockRef], bytes], done: _Done) -> Entry | None:
-        data = read(ref)
-        done.read += 1
-        if len(data) != BLOCK_SIZE:
-            raise InvalidInput(f"Block {ref.index} of {self._disk.disk_id} has {len(data)} bytes instead of {BLOCK_SIZE}.")
-        if data == ZERO_BLOCK:
-            return None
-        with self._cores:
-            content_id = blake3(data, key=self._content_key).digest(length=ID_SIZE)
-            if known is not None and known.id == content_id:
-                return known
-            recent = self._recent.get(content_id)
-            if recent is not None:
-                return recent
-            packed = self._compressor().compress(data)
-        codec, payload = (ZSTD, packed) if len(packed) <= BLOCK_SIZE - BLOCK_SIZE // 32 else (RAW, data)
-        entry = self._data.add(KIND_BLOCK, codec, payload, ref.index, content_id)
-        done.written += 1
-        self._recent.add(entry)
-        return entry
-
-    def _compressor(self) -> zstandard.ZstdCompressor:
-        compressor: zstandard.ZstdCompressor | None = getattr(self._local, "compressor", None)
-        if compressor is None:
-            compressor = self._local.compressor = zstandard.ZstdCompressor(level=self._tuning.level)
-        return compressor

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from server.domain.errors import AlreadyThere, Damaged, NotFound
+from server.domain.immutability import LockRequest, lock_for
 from server.domain.repository import StorageClass
 from server.ports import Blobs, Clock
 from server.repository import catalog, layout, opening
@@ -20,12 +21,10 @@ from server.repository.crypto import (
     KmsKey,
     Password,
     Secret,
-    canonical,
-    make_slot,
 )
 from server.repository.manifest import DiskRecord, Manifest, PointSummary
 from server.repository.opening import Header, peek
-from server.repository.pins import Pin
+from server.repository.pins import Pin, remove_pin
 from server.repository.run import BackupRun, DiskResult
 from server.repository.runtime import REAL, Runtime
 from server.repository.tree import content_root
@@ -117,14 +116,12 @@ class Repository:
     def change_secret(self, secret: Secret, *, hint: str = "", kdf: Kdf | None = None) -> list[str]:
         """Open with ``secret``, a password or a KMS key, from now on and with nothing else. No data is rewritten.
 
-        Returns the key slots that an Object Lock still protects: what opened them opens them until the lock ends.
+        Returns the key slots that an Object Lock still protects. Holdfast refuses them from now on, but their key ring stays
+        readable for whoever knows the old password or may use the old key, until the lock ends; opening then deletes them.
         Errors: NotOwner, those of ``Kms``, the storage's.
         """
         self.vault.check_owner()
-        old = [blob.name for blob in self.vault.blobs.list(layout.KEYS)]
-        slot = make_slot(self.vault.keys, secret, created=self.vault.clock.now(), hint=hint, kdf=kdf)
-        self.vault.put_once(layout.key_slot(UUID(slot["id"])), canonical(slot))
-        return self.vault.patiently(lambda: self.vault.blobs.delete(old))
+        return opening.change_secret(self.vault, secret, hint=hint, kdf=kdf)
 
     # -- points
 
@@ -162,8 +159,11 @@ class Repository:
             if point_id is not None:
                 yield point_id
 
-    def begin(self, point_id: UUID, *, parent: UUID | None, tuning: Tuning | None = None) -> BackupRun:
-        """Start, or after a crash go on with, a point. Pins what the run uses against collection.
+    def begin(
+        self, point_id: UUID, *, parent: UUID | None, lock: LockRequest | None = None, tuning: Tuning | None = None
+    ) -> BackupRun:
+        """Start, or after a crash go on with, a point. Pins what the run uses against collection. ``lock``: with Object Lock,
+        what for and how long the point is to be protected.
 
         Errors: NotFound when the parent is gone or forgotten, or the point itself was forgotten; NotOwner; Conflict.
         """
@@ -173,11 +173,13 @@ class Repository:
         chosen = tuning or Tuning()
         committed = self._manifest_if_there(point_id)
         if committed is not None:
-            self.vault.patiently(lambda: self.vault.blobs.delete([layout.pin(point_id)]))
+            remove_pin(self.vault, point_id)
             return BackupRun(self.vault, point_id, pin=None, parent=None, committed=committed, tuning=chosen)
         pin = Pin.acquire(self.vault, point_id, parent)  # before looking at the parent: FORMAT.md §12
         try:
             basis = self.point(parent) if parent else None
+            if lock is not None:
+                pin.bind(lock_for(lock, basis.lock if basis else None, pin.record.since))
         except (NotFound, Damaged):
             pin.release()
             raise

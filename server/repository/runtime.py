@@ -17,7 +17,7 @@ def thread_pool(threads: int, name: str) -> Executor:
 @dataclass(frozen=True, slots=True)
 class Runtime:
     """``pools(threads, name)`` makes an executor. ``entropy(n)`` gives n random bytes: ids of packs, runs and lists come from
-    it, keys and salts never do. ``cache``: a folder for what may be lost at any moment (the deduplication index); None: without.
+    it, keys and salts never do. ``cache``: a folder for what may be lost at any moment (the deduplication index).
     """
 
     pools: Callable[[int, str], Executor] = thread_pool

@@ -40,7 +40,7 @@ class Shelf:
 
 @dataclass(slots=True)
 class _Outgoing:
-    """A pack on its way. ``upload`` from the first part of a large one on; ``parts`` of it are put, ``total`` known at the end."""
+    """A pack on its way. ``upload`` from the first part of a large one on; ``parts`` of it are put, ``total`` is known last."""
 
     pack: PackBuffer
     future: Future[int] = field(default_factory=Future)
@@ -81,9 +81,7 @@ class PackSink:
         self.stored_bytes = 0
         self.failure: BaseException | None = None
 
-    def add(
-        self, kind: int, codec: int, payload: bytes | bytearray, position: int, item_id: bytes, blocks: int = 1
-    ) -> Entry:
+    def add(self, kind: int, codec: int, payload: bytes | bytearray, position: int, item_id: bytes, blocks: int = 1) -> Entry:
         """Seal ``payload`` into a pack; durable only when the futures of ``outstanding`` are done. Blocks when all buffers are
         being uploaded. Stopped when the run ends meanwhile."""
         while True:
@@ -157,9 +155,9 @@ class PackSink:
 
     # -- uploading
 
-    def _later(self, work: Callable[..., None], *arguments: object) -> None:
+    def _later(self, work: Callable[..., None], pack_id: bytes, *arguments: object) -> None:
         try:
-            self._uploads.submit(self._guarded, work, *arguments)
+            self._uploads.submit(self._guarded, work, pack_id, *arguments)
         except RuntimeError as shut_down:  # the executor refuses work once the run has ended
             raise Stopped from shut_down
 
@@ -180,9 +178,7 @@ class PackSink:
         shelf = self._shelf
         if parts[0].number == len(parts) == 1:
             data = parts[0].data
-            self._vault.put_once(
-                outgoing.pack.name, data, lock_until=shelf.lock_until, storage_class=shelf.storage_class
-            )
+            self._vault.put_once(outgoing.pack.name, data, lock_until=shelf.lock_until, storage_class=shelf.storage_class)
             self._recycle(parts[0])
             self._settled(outgoing, len(data))
             return
@@ -232,6 +228,7 @@ def wait_for(futures: list[Future[int]], tick: Callable[[], None]) -> None:
                 future.result(timeout=WAIT)
                 break
             except TimeoutError:
-                if future.done():
-                    raise
+                if future.done():  # the work's own, or it was done in this very moment
+                    future.result()
+                    break
                 tick()

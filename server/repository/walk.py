@@ -95,10 +95,13 @@ class PackIndex:
     def __contains__(self, pack: bytes) -> bool:
         return self._find(pack) is not None
 
-    def mark(self, pack: bytes) -> None:
+    def mark(self, pack: bytes) -> bool:
+        """True when it is there and was not marked before."""
         at = self._find(pack)
-        if at is not None:
-            self._marks[at] = 1
+        if at is None or self._marks[at]:
+            return False
+        self._marks[at] = 1
+        return True
 
     def marked(self, pack: bytes) -> bool:
         at = self._find(pack)

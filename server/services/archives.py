@@ -1,7 +1,7 @@
 """Archiving: points of an archive repository, made from backups in a standard one. The source disks are not touched.
 
-Each is complete by itself and an increment on the resource's newest archive point there: what did not change is neither read nor
-stored. A task keeps its place as a backup's does: ``parent`` and ``blocks`` decided once, ``results`` per disk, a ``checkpoint``.
+Each is complete by itself and an increment on the resource's newest archive point there: what did not change is neither read
+nor stored. A task keeps its place as a backup does: ``parent`` and ``blocks`` decided once, ``results``, ``checkpoint``.
 """
 
 from __future__ import annotations
@@ -29,20 +29,15 @@ from server.repository.manifest import Manifest
 from server.repository.repository import Repository
 from server.repository.run import BackupRun, DiskResult
 from server.services import runs
-from server.services.backups import wait_for_slot
 from server.services.context import Services
 from server.services.points import describe
+from server.services.slots import wait_for_slot
 from server.services.steps import Done, Handler, Line, Next, Run
-from server.services.wording import count, rate, size, span
+from server.services.wording import CLASS_NAMES, count, rate, size, span
 
 AT_ONCE: Final = 100  # points one request may name
 OPEN_MAX: Final = 500  # running archive sessions looked at
 SCHEDULE: Final = "archive"  # the schedule type of archives' locks and recorded retention
-CLASS_NAMES: Final = {
-    StorageClass.STANDARD: "S3 Standard",
-    StorageClass.GLACIER: "S3 Glacier Flexible Retrieval",
-    StorageClass.DEEP_ARCHIVE: "S3 Glacier Deep Archive",
-}
 
 
 # ---- starting ---------------------------------------------------------------------------------------------------------
@@ -72,7 +67,7 @@ def archive_points(
             return earlier
         row = tx.repositories.get(repository_id, lock=True)  # one request at a time: two could archive the same point
         if row.storage_class is StorageClass.STANDARD:
-            wrong = f"{row.name} is no archive: its storage class is {CLASS_NAMES[row.storage_class]}."
+            wrong = f"{row.name} is no archive: its data lies in {CLASS_NAMES[row.storage_class]}."
             raise InvalidInput(wrong, fields={"repositoryId": wrong})
         found = [tx.points.get(id, lock=True) for id in wanted]
         for point in found:
@@ -120,14 +115,15 @@ def _draft(
 ) -> runs.SessionDraft:
     names = sorted({point.resource_name for point in found})
     what = names[0] if len(names) == 1 else f"{len(names)} resources"
-    opening = [(Level.INFO, f"Archiving {count(len(found), 'backup')} of {what} into {row.name}, kept {count(keep_days, 'day')}.")]
+    title = f"Archive {count(len(found), 'backup')} of {what}"
+    opening = [(Level.INFO, f"{title} into {row.name}, kept {count(keep_days, 'day')}.")]
     minimum = cost.MINIMUM_DAYS[row.storage_class]
     if keep_days < minimum:
         text = f"{CLASS_NAMES[row.storage_class]} is billed for at least {minimum} days: deleted earlier, the rest is charged."
         opening.append((Level.WARNING, text))
     return runs.SessionDraft(
         kind=SessionKind.ARCHIVE,
-        name=f"Archive {count(len(found), 'backup')} of {what}",
+        name=title,
         requested_by=caller.name,
         key=key,
         document={"pointIds": [str(point.id) for point in found], "repositoryId": str(row.id)},
@@ -193,9 +189,7 @@ def _load(run: Run) -> _Job:
         assert point.repository_id is not None  # backups have one
         home = tx.repositories.get(point.repository_id)
     source = run.app.open_repository(home)
-    return _Job(
-        point=point, manifest=source.point(point.id), source=source, row=row, archive=run.app.open_repository(row)
-    )
+    return _Job(point=point, manifest=source.point(point.id), source=source, row=row, archive=run.app.open_repository(row))
 
 
 def _previous(run: Run, job: _Job) -> str | None:

@@ -23,26 +23,16 @@ from server.repository.manifest import Manifest
 from server.repository.repository import Repository
 from server.repository.run import BackupRun, DiskResult
 from server.services.context import Services
+from server.services.slots import wait_for_slot
 from server.services.steps import Done, Line, Next, Run
 from server.services.wording import rate, size, span
 
 _CHECK_EVERY: Final = 5_000  # blocks counted between looks at the cancel flag
-_WAIT_MIN, _WAIT_MAX = 2.0, 60.0  # seconds between looks for a free data slot
 
 
 def point_id(task: Task) -> UUID:
     """Of the backup point, in the database and in the repository: derived, so that a repeated step makes no second one."""
     return uuid5(task.id, "backup")
-
-
-# ---- slots ------------------------------------------------------------------------------------------------------------
-
-
-def wait_for_slot(run: Run, stage: str) -> Next:
-    """Another look later: rarer the longer the task waits, so that a thousand waiting ones cost little."""
-    age = (run.app.clock.now() - (run.task.started_at or run.task.created_at)).total_seconds()
-    wait = min(_WAIT_MAX, max(_WAIT_MIN, age / 20)) * run.app.random.uniform(0.75, 1.25)
-    return Next(stage=stage, document=run.task.document, wait=wait, message="Waiting for a free worker.")
 
 
 def step(run: Run, snapshot_point: UUID) -> Next | Done:

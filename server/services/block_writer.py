@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Final
@@ -28,15 +29,24 @@ class _Position:
     written: int = 0
 
 
-def write_disk(run: Run, where: Place, repository: Repository, manifest: Manifest, disk: DiskSnapshot, snapshot_id: str) -> int:
-    """Write every non-zero block of ``disk``; the number of distinct blocks the snapshot then holds.
+def write_disk(
+    run: Run,
+    where: Place,
+    repository: Repository,
+    manifest: Manifest,
+    disk: DiskSnapshot,
+    snapshot_id: str,
+    keep: Callable[[], None],
+) -> int:
+    """Write every non-zero block of ``disk``; the number of distinct blocks the snapshot then holds. ``keep`` is called every
+    few seconds.
 
     Resumes from the task's ``checkpoint`` (``{"disk", "next", "written"}``). Errors: Damaged, Cancelled, those of AWS.
     """
     checkpoint = run.task.document.get("checkpoint") or {}
     known = checkpoint if checkpoint.get("disk") == disk.disk_id else {}
     position = _Position(next=known.get("next", 0), written=known.get("written", 0))
-    report = _Reporter(run, manifest, disk)
+    report = _Reporter(run, manifest, disk, keep)
     pending: deque[tuple[int, Future[None]]] = deque()
     pool = ThreadPoolExecutor(max_workers=WRITERS, thread_name_prefix="put-block")
     try:
@@ -67,8 +77,9 @@ def _settle(pending: deque[tuple[int, Future[None]]], position: _Position) -> No
 class _Reporter:
     """Progress, checkpoints and log lines of one disk, as part of the whole task."""
 
-    def __init__(self, run: Run, manifest: Manifest, disk: DiskSnapshot) -> None:
+    def __init__(self, run: Run, manifest: Manifest, disk: DiskSnapshot, keep: Callable[[], None]) -> None:
         self._run = run
+        self._keep = keep
         self._disk_id = disk.disk_id
         chosen = [record for record in manifest.disks if record.disk_id in run.task.document["disks"]]
         self._total = sum(record.blocks for record in chosen) * BLOCK_SIZE
@@ -89,3 +100,4 @@ class _Reporter:
             self._saved = now
             checkpoint = {"disk": self._disk_id, "next": position.next, "written": position.written}
             self._run.save({**self._run.task.document, "checkpoint": checkpoint, "tenths": self._tenths})
+            self._keep()

@@ -1,4 +1,4 @@
-"""Looking at what a repository holds, pass by pass, and telling people: which points are hurt, where, and which are whole again.
+"""Looking at what a repository holds, pass by pass, and telling people which points are hurt, where, and which are whole again.
 
 A check of all content is cut into passes over disjoint shares of the blocks, so that it can be stopped, resumed and shares its
 worker with backups. What a pass finds is durable before the next one begins.
@@ -13,15 +13,19 @@ from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
+from server.domain.errors import Damaged
 from server.domain.health import CheckLevel
 from server.domain.repository import Repository
 from server.domain.restore import Damage, DamagedRange, Health, PointState, RestorePoint
 from server.domain.session import Level, State
 from server.ports import Select, Tx, Where
-from server.repository.check import Harm, Problem, Sample, check, record
+from server.repository import check as engine
+from server.repository import layout
+from server.repository.check import Harm, Problem
 from server.repository.control import Control
 from server.repository.repository import Repository as Engine
-from server.services import backups, points
+from server.services import points
+from server.services.slots import wait_for_slot
 from server.services.steps import Done, Line, Next, Run
 from server.services.wording import count, size
 
@@ -66,15 +70,19 @@ class Plan:
 # ---- the step ---------------------------------------------------------------------------------------------------------
 
 
-def step(run: Run, *, finish: Finish) -> Next | Done:
+def step(run: Run, *, finish: Finish | None = None) -> Next | Done:
     """One pass of a CHECK_REPOSITORY or CHECK_CHAIN task, whose document holds ``repositoryId`` and ``plan``. ``finish`` is
-    written with the task's end."""
+    written with the task's end.
+
+    Of all levels the first pass is that of the structure; with CONTENT availability is the first, and the shares of the
+    blocks follow.
+    """
     document = run.task.document
     with run.app.store.transaction() as tx:
         row = tx.repositories.get(UUID(document["repositoryId"]))
     plan = Plan.from_json(document["plan"])
     if not run.app.data_slots.acquire(blocking=False):
-        return backups.wait_for_slot(run, run.task.stage)
+        return wait_for_slot(run, run.task.stage)
     try:
         found = _pass(run, row, plan)
     finally:
@@ -90,8 +98,11 @@ def step(run: Run, *, finish: Finish) -> Next | Done:
 
 
 def _passes(row: Repository, plan: Plan) -> int:
-    if plan.level is not CheckLevel.CONTENT:
-        return 1
+    return 1 + _readings(row, plan) if plan.level is CheckLevel.CONTENT else 1
+
+
+def _readings(row: Repository, plan: Plan) -> int:
+    """Into how many passes the reading of blocks is cut."""
     return max(1, min(PASSES_MAX, -(-row.stored_bytes // (PASS_BYTES * plan.shares))))
 
 
@@ -103,13 +114,16 @@ class _Found:
 
 def _pass(run: Run, row: Repository, plan: Plan) -> _Found:
     repository = run.app.open_repository(row)
-    number, total = int(run.task.document.get("done", 0)), _passes(row, plan)
-    sample = None
-    if plan.level is CheckLevel.CONTENT and plan.shares * total > 1:
-        sample = Sample(plan.share + plan.shares * number, plan.shares * total)
+    number = int(run.task.document.get("done", 0))
+    level, sample = plan.level, None
+    if plan.level is CheckLevel.CONTENT and number == 0:
+        level = CheckLevel.AVAILABLE
+    elif plan.level is CheckLevel.CONTENT:
+        parts = plan.shares * _readings(row, plan)
+        sample = engine.Sample(plan.share + plan.shares * (number - 1), parts) if parts > 1 else None
     control = Control(cancelled=run.halted)
-    problems = list(check(repository, plan.level.value, points=_present(run, plan), sample=sample, control=control))
-    record(repository, problems)
+    problems = list(engine.check(repository, level.value, points=_present(run, plan), sample=sample, control=control))
+    engine.record(repository, problems)
     harm = _by_point(problems)
     note(run, harm)
     _log(run, row, problems, already=int(run.task.document.get("problems", 0)))
@@ -145,6 +159,16 @@ def note(run: Run, harm: Mapping[UUID, Sequence[Harm]]) -> None:
                 continue  # in the repository, and not imported yet
             point = tx.points.get(id, lock=True)
             tx.points.save(replace(point, health=Health.INCOMPLETE, damage=_damage(point, items, now)))
+
+
+def remember(repository: Engine, problems: Sequence[Problem]) -> None:
+    """Record damage found outside a check, beside what is known already, so that the next backup heals it."""
+    engine.record(repository, problems, add=True)
+
+
+def of_manifest(point_id: UUID, damaged: Damaged) -> Problem:
+    """A point whose manifest cannot be read."""
+    return Problem(layout.point(point_id), damaged.message, (Harm(point_id, "", 0, 0),))
 
 
 def _damage(point: RestorePoint, items: Sequence[Harm], now: datetime) -> Damage:
@@ -200,7 +224,7 @@ def _hurt(problem: Problem, known: Mapping[UUID, RestorePoint]) -> str:
     return text if len(hurt) == 1 else f"{text} {count(len(hurt) - 1, 'other point')} too."
 
 
-def _told(run: Run, row: Repository, plan: Plan, document: Mapping[str, Any], finish: Finish) -> Done:
+def _told(run: Run, row: Repository, plan: Plan, document: Mapping[str, Any], finish: Finish | None) -> Done:
     now = run.app.clock.now()
     harmed = {UUID(id) for id in document["harmed"]}
     healed = 0
@@ -210,7 +234,8 @@ def _told(run: Run, row: Repository, plan: Plan, document: Mapping[str, Any], fi
             healed = heal(tx, hurt if plan.points is None else hurt & set(plan.points))
 
     def change(tx: Tx) -> None:
-        finish(tx, now)
+        if finish is not None:
+            finish(tx, now)
 
     problems = int(document["problems"])
     text = f"{row.name}: {_verdict(plan, problems, len(harmed))}"
@@ -228,7 +253,9 @@ def _verdict(plan: Plan, problems: int, harmed: int) -> str:
     looked = {
         CheckLevel.STRUCTURE: "every manifest and tree was read",
         CheckLevel.AVAILABLE: "every manifest and tree was read, every pack is there",
-        CheckLevel.CONTENT: "every block was read" if plan.shares == 1 else f"one of {plan.shares} shares of the blocks was read",
+        CheckLevel.CONTENT: "every block was read"
+        if plan.shares == 1
+        else f"every pack is there, and one of {plan.shares} shares of the blocks was read",
     }[plan.level]
     return f"no damage found; {looked}."
 

@@ -29,9 +29,9 @@ class Services:
     """The argument ``app`` of every use case. Made once per process, shared by its threads.
 
     ``open_repository`` returns an open, cached repository of the format engine; errors: NotFound, WrongPassword,
-    ForeignFormat, NotOwner, Damaged, and those of its storage. ``open_kms``: the service that holds its key. ``owner_id`` is this appliance's id, which repositories
-    are marked with. ``data_slots`` bounds how many tasks of this process move disk data at the same time, and with it
-    the memory they use.
+    ForeignFormat, NotOwner, Damaged, and those of its storage. ``open_kms``: the service that holds a repository's key.
+    ``owner_id`` is this appliance's id, which repositories are marked with. ``data_slots`` bounds how many tasks of this
+    process move disk data at the same time, and with it the memory they use.
     """
 
     store: Store

@@ -7,7 +7,19 @@ from types import MappingProxyType
 from typing import Final
 
 from server.domain.session import TaskKind
-from server.services import maintenance, points, protection, rescans, restores, retention
+from server.services import (
+    archives,
+    health_checks,
+    maintenance,
+    points,
+    protection,
+    repository_rescans,
+    rescans,
+    restores,
+    retention,
+    retrievals,
+    verification,
+)
 from server.services.steps import Handler
 
 HANDLERS: Final[Mapping[TaskKind, Handler]] = MappingProxyType(
@@ -19,5 +31,11 @@ HANDLERS: Final[Mapping[TaskKind, Handler]] = MappingProxyType(
         TaskKind.RESTORE_INSTANCE: restores.INSTANCE,
         TaskKind.DELETE_POINTS: points.HANDLER,
         TaskKind.COLLECT_GARBAGE: maintenance.HANDLER,
+        TaskKind.CHECK_CHAIN: health_checks.HANDLER,
+        TaskKind.CHECK_REPOSITORY: maintenance.CHECK,
+        TaskKind.RESCAN_REPOSITORY: repository_rescans.HANDLER,
+        TaskKind.VERIFY_POINT: verification.HANDLER,
+        TaskKind.ARCHIVE_POINT: archives.HANDLER,
+        TaskKind.RETRIEVE_POINT: retrievals.HANDLER,
     }
 )

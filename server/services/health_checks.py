@@ -20,7 +20,7 @@ from server.domain.session import Level, Session, SessionKind, State, TaskKind
 from server.ports import Order, Select, Tx, Where
 from server.services import checks, runs
 from server.services.context import Services
-from server.services.steps import Done, Handler, Next, Run
+from server.services.steps import Handler
 
 POINTS_MAX: Final = 10_000  # of one policy; a daily policy of a hundred resources keeps 3,000 in a month
 PAGE: Final = 500
@@ -89,9 +89,7 @@ def begin(tx: Tx, app: Services, policy: Policy, *, day: date, requested_by: str
     """Add the session and its task. The policy has a repository with points of its own."""
     assert policy.repository_id is not None, "only policies with backups have health checks"
     row = tx.repositories.get(policy.repository_id)
-    plan = checks.Plan(
-        level=CheckLevel.CONTENT, points=tuple(_points(tx, policy)), share=monthly_share(day), shares=SHARES
-    )
+    plan = checks.Plan(level=CheckLevel.CONTENT, points=tuple(_points(tx, policy)), share=monthly_share(day), shares=SHARES)
     draft = runs.SessionDraft(
         kind=SessionKind.HEALTH_CHECK,
         name=f"Health check of {policy.name}",
@@ -124,11 +122,4 @@ def _points(tx: Tx, policy: Policy) -> list[UUID]:
     return found
 
 
-def _step(run: Run) -> Next | Done:
-    def finish(tx: Tx, now: datetime) -> None:
-        """Nothing more to note: a health check looks at one policy's points, not at the repository."""
-
-    return checks.step(run, finish=finish)
-
-
-HANDLER: Final = Handler(step=_step)
+HANDLER: Final = Handler(step=checks.step)

@@ -22,7 +22,7 @@ from server.services.steps import Done, Handler, Next, Run
 from server.services.wording import count
 
 AT_ONCE: Final = 100  # points one request may name
-OPEN_RESTORES: Final = 500  # running restores looked at for points in use
+OPEN_RESTORES: Final = 500  # running restores and archives looked at for points in use
 
 
 def delete_points(
@@ -62,17 +62,22 @@ def _refuse_in_use(tx: Tx, found: Sequence[RestorePoint]) -> None:
     used = points_in_use(tx)
     for point in found:
         if point.id in used:
-            raise Conflict(f"{describe(point)} is being restored from.", remedy="Wait for the restore to end, or cancel it.")
+            raise Conflict(
+                f"{describe(point)} is being restored from, or archived.", remedy="Wait for that to end, or cancel it."
+            )
 
 
 def points_in_use(tx: Tx) -> set[UUID]:
-    """Points that running restores read."""
+    """Points that running restores and archives read."""
     where = (
-        Where("kind", "in", (SessionKind.VOLUME_RESTORE, SessionKind.INSTANCE_RESTORE)),
+        Where("kind", "in", (SessionKind.VOLUME_RESTORE, SessionKind.INSTANCE_RESTORE, SessionKind.ARCHIVE)),
         Where("state", "in", (State.PENDING, State.RUNNING)),
     )
-    sessions = tx.sessions.page(Select(where=where, limit=OPEN_RESTORES))
-    return {UUID(session.document["pointId"]) for session in sessions}
+    found: set[UUID] = set()
+    for session in tx.sessions.page(Select(where=where, limit=OPEN_RESTORES)):
+        read = session.document["pointIds"] if session.kind is SessionKind.ARCHIVE else [session.document["pointId"]]
+        found.update(map(UUID, read))
+    return found
 
 
 def describe(point: RestorePoint) -> str:

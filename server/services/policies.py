@@ -15,7 +15,7 @@ from server.domain import policy as domain
 from server.domain import schedule as calendar
 from server.domain.access import Caller, Role
 from server.domain.errors import Conflict, InvalidInput
-from server.domain.policy import DailySchedule, Policy, Retention, Retries, Scope, Verdict
+from server.domain.policy import DailySchedule, HealthCheck, Policy, Retention, Retries, Scope, Verdict
 from server.domain.session import State
 from server.domain.workload import Resource
 from server.ports import Order, Select, Tx, Where
@@ -43,6 +43,8 @@ class PolicyDraft:
     retries: Retries
     repository_id: UUID | None
     copy_tags: bool
+    verify: bool = False
+    health_check: HealthCheck | None = None
 
 
 # ---- changing ---------------------------------------------------------------------------------------------------------
@@ -124,6 +126,8 @@ def _filled(draft: PolicyDraft, base: Policy, priority: int) -> Policy:
         retries=draft.retries,
         repository_id=draft.repository_id,
         copy_tags=draft.copy_tags,
+        verify=draft.verify,
+        health_check=draft.health_check,
     )
 
 

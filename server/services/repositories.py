@@ -18,6 +18,7 @@ from server.services.context import Services
 from server.services.repository_folders import Folder, url
 from server.services.repository_forms import NewRepository, RepositoryChange
 
+
 @dataclass(frozen=True, slots=True)
 class Added:
     """``session``: the import of the points that were there; None for a new repository, and for a dry run."""

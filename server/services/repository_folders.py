@@ -23,20 +23,13 @@ from server.domain.errors import (
     NotFound,
     WrongPassword,
 )
+from server.domain.immutability import Problem, judge
 from server.domain.repository import Encryption, Repository, StorageClass, StorageKind
 from server.repository.repository import Header, KmsKey, Password, Secret, peek
 from server.repository.repository import Repository as Engine
 from server.services.context import Services
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """Why a folder will not do, and what to do about it."""
-
-    message: str
-    remedy: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,7 +77,14 @@ def look(app: Services, candidate: Repository) -> tuple[Folder, Header | None]:
     """What lies there, and whether the storage will do. Errors: InvalidInput tied to its input, Unavailable, StorageFull."""
     blobs = explained(candidate, lambda: app.open_blobs(candidate))
     facts = explained(candidate, blobs.facts)
-    seen = Folder(url=url(candidate), exists=False, immutable=facts.versioning == "enabled" and facts.object_lock)
+    verdict = judge(facts)
+    seen = Folder(
+        url=url(candidate),
+        exists=False,
+        immutable=verdict.immutable,
+        problems=verdict.problems,
+        warnings=verdict.warnings,
+    )
     try:
         header = peek(blobs, clock=app.clock)
     except NotFound:

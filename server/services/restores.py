@@ -1,8 +1,9 @@
-"""Getting things back: volumes or a whole instance, at a new place, from a snapshot or from a backup.
+"""Getting things back: volumes or a whole instance, at a new place, from a snapshot, a backup or an archive.
 
-A restore task goes ``start`` → (backup points: ``write`` → ``seal``) → ``create`` → ``tidy``. ``write`` puts the blocks of each
-disk into a new EBS snapshot, with a checkpoint every few seconds; ``seal`` waits for EC2 to complete it; ``create`` is the
-workload's; ``tidy`` removes the temporary snapshots.
+A restore task goes ``start`` → (archives: ``retrieve`` → ``await`` →) (all but snapshots: ``write`` → ``seal``) → ``create`` →
+``tidy``. ``await`` looks now and then whether the data is readable; ``write`` puts the blocks of each disk into a new EBS
+snapshot, with a checkpoint every few seconds; ``seal`` waits for EC2 to complete it; ``create`` is the workload's; ``tidy``
+removes the temporary snapshots.
 """
 
 from __future__ import annotations
@@ -12,23 +13,22 @@ from dataclasses import replace
 from typing import Any, Final
 from uuid import UUID
 
-from server.domain import codec
+from server.domain import archive, codec
 from server.domain.access import Caller, Role
 from server.domain.errors import AwsNotFound, Conflict, HoldfastError, InvalidInput
-from server.domain.restore import InstanceRestore, Leg, PointState, RestorePoint, VolumeRestore
+from server.domain.repository import StorageClass
+from server.domain.restore import PROVEN_BY_RESTORE, InstanceRestore, Leg, PointState, RestorePoint, VolumeRestore
 from server.domain.session import Level, Session, SessionKind, State, TaskKind
 from server.domain.workload import Place, place
-from server.ports import DiskSnapshot, RestoreJob, Step, Workload
-from server.services import block_writer, runs
-from server.services.backups import wait_for_slot
+from server.ports import DiskSnapshot, RestoreJob, Step, Tx, Workload
+from server.services import restore_data, runs, thawing, verification
 from server.services.context import Services
 from server.services.points import describe
+from server.services.slots import wait_for_slot
 from server.services.steps import Done, Handler, Line, Next, Run
-from server.services.wording import count, size
+from server.services.wording import count
 
 NAME_MAX: Final = 255  # characters of a Name tag
-GIB: Final = 2**30
-SEAL_POLL_SECONDS: Final = 3.0
 VOLUME_TYPES: Final = ("gp2", "gp3", "io1", "io2", "sc1", "st1", "standard")
 
 # IAM actions this module needs beside the workload's own, in the target Region
@@ -42,6 +42,8 @@ PERMISSIONS: Final = (
     "ebs:PutSnapshotBlock",
     "ebs:CompleteSnapshot",
 )
+
+IN_REPOSITORY: Final = (Leg.BACKUP, Leg.ARCHIVE)
 
 Options = VolumeRestore | InstanceRestore
 
@@ -127,7 +129,7 @@ def _start(
         "options": codec.to_json(options),
         "disks": [disk.disk_id for disk in disks],
     }
-    total = sum(disk.size_bytes for disk in disks) if point.leg is Leg.BACKUP else 0
+    total = sum(disk.size_bytes for disk in disks) if point.leg in IN_REPOSITORY else 0
     task = runs.TaskDraft(
         kind=kind, name=point.resource_name, resource_id=point.resource_id, progress_total=total, document=source
     )
@@ -151,6 +153,9 @@ def _target(app: Services, point_id: UUID, options: Options) -> tuple[RestorePoi
         point = _available(tx.points.get(point_id))
         account = tx.accounts.get(options.account_id)
         home = tx.accounts.get(point.account_id)
+        row = tx.repositories.get(point.repository_id) if point.repository_id else None
+    if point.leg is Leg.ARCHIVE and row is not None and row.storage_class is not StorageClass.STANDARD:
+        _check_retrieval(row.storage_class, options)
     if point.leg is Leg.SNAPSHOT:
         if options.account_id != point.account_id:
             wrong = "A snapshot is restored in its own account; use a backup to restore into another."
@@ -165,6 +170,14 @@ def _target(app: Services, point_id: UUID, options: Options) -> tuple[RestorePoi
             wrong = f"{options.region} is no Region enabled for the account: choose one of {', '.join(names)}."
             raise InvalidInput(wrong, fields={"region": wrong})
     return point, place(account, options.region)
+
+
+def _check_retrieval(storage_class: StorageClass, options: Options) -> None:
+    try:
+        archive.check_order(storage_class, options.retrieval_mode, options.retrieval_days)
+    except InvalidInput as wrong:
+        fields = {f"retrieval{name.capitalize()}": text for name, text in wrong.fields.items()}
+        raise InvalidInput(wrong.message, fields=fields) from wrong
 
 
 def _chosen(app: Services, point: RestorePoint, options: Options) -> tuple[DiskSnapshot, ...]:
@@ -204,85 +217,29 @@ def _subject(run: Run) -> tuple[RestorePoint, Place]:
     return point, place(account, document["options"]["region"])
 
 
-def _disks(run: Run, point: RestorePoint) -> tuple[DiskSnapshot, ...]:
-    """The chosen disks, each with the snapshot that holds its data in the target Region, if made already."""
-    chosen = run.task.document["disks"]
-    made: dict[str, str] = run.task.document.get("snapshots", {})
-    found = [disk for disk in _workload(run.app, point).disks(point.document) if disk.disk_id in chosen]
-    if point.leg is Leg.SNAPSHOT:
-        return tuple(found)
-    return tuple(replace(disk, snapshot_id=made.get(disk.disk_id, "")) for disk in found)
-
-
 def _step(run: Run, create: Create) -> Next | Done:
     point, where = _subject(run)
     document = run.task.document
     if run.task.stage == "start":
         _available(point)
-        stage = "create" if point.leg is Leg.SNAPSHOT else "write"
+        stage = {Leg.SNAPSHOT: "create", Leg.ARCHIVE: "retrieve"}.get(point.leg, "write")
         return Next(stage=stage, document={**document, "snapshots": {}, "written": {}}, message="Preparing.")
+    if run.task.stage == "retrieve":
+        return restore_data.retrieve(run, point)
+    if run.task.stage == "await":
+        return restore_data.wait_readable(run, point)
     if run.task.stage == "write":
         if not run.app.data_slots.acquire(blocking=False):
             return wait_for_slot(run, "write")
         try:
-            return _write(run, point, where)
+            return restore_data.write(run, point, where)
         finally:
             run.app.data_slots.release()
     if run.task.stage == "seal":
-        return _seal(run, where)
+        return restore_data.seal(run, where)
     if run.task.stage == "create":
         return _create(run, point, where, create)
-    return _tidy(run, where)
-
-
-def _write(run: Run, point: RestorePoint, where: Place) -> Next:
-    assert point.repository_id is not None  # backup points have one
-    with run.app.store.transaction() as tx:
-        row = tx.repositories.get(point.repository_id)
-    repository = run.app.open_repository(row)
-    manifest = repository.point(point.id)
-    for disk in _disks(run, point):
-        if disk.disk_id in run.task.document["written"]:
-            continue
-        run.check()
-        snapshot_id = _begun(run, where, disk)
-        written = block_writer.write_disk(run, where, repository, manifest, disk, snapshot_id)
-        run.app.blocks.complete(where, snapshot_id, written=written)
-        document = run.task.document
-        run.save({**document, "written": {**document["written"], disk.disk_id: written}, "checkpoint": None})
-    line = Line(f"Restore: Processing {run.task.name} - 100%, {size(run.task.bytes_stored)} transferred.")
-    return Next(stage="seal", document=run.task.document, message="Waiting for AWS to complete the data.", lines=(line,))
-
-
-def _begun(run: Run, where: Place, disk: DiskSnapshot) -> str:
-    """The temporary snapshot for ``disk``: started once, by a client token of task and disk."""
-    known: str | None = run.task.document["snapshots"].get(disk.disk_id)
-    if known is not None:
-        return known
-    snapshot_id = run.app.blocks.start(
-        where,
-        size_gib=-(-disk.size_bytes // GIB),
-        token=f"{run.task.id}-{disk.disk_id}"[:64],
-        description=f"Holdfast: temporary, restoring {disk.disk_id} of {run.task.name}",
-        tags={"holdfast:task": str(run.task.id), "holdfast:temporary": "restore"},
-        encrypted=bool(disk.document.get("encrypted")),
-    )
-    document = run.task.document
-    run.save({**document, "snapshots": {**document["snapshots"], disk.disk_id: snapshot_id}})
-    return snapshot_id
-
-
-def _seal(run: Run, where: Place) -> Next:
-    ids = sorted(run.task.document["snapshots"].values())
-    answer = run.app.aws.call(where, "ec2", "describe_snapshots", SnapshotIds=ids)
-    states = {each["SnapshotId"]: each["State"] for each in answer.get("Snapshots", ())}
-    failed = [id for id in ids if states.get(id) == "error"]
-    if failed:
-        raise HoldfastError(f"AWS could not complete the snapshot {failed[0]} holding restored data.", remedy="Try again.")
-    if any(states.get(id) != "completed" for id in ids):
-        return Next(stage="seal", document=run.task.document, wait=SEAL_POLL_SECONDS)
-    line = Line(f"{run.task.name}: data written, creating the target.")
-    return Next(stage="create", document=run.task.document, message="Creating.", lines=(line,))
+    return _tidy(run, point, where)
 
 
 def _create(run: Run, point: RestorePoint, where: Place, create: Create) -> Next | Done:
@@ -292,7 +249,7 @@ def _create(run: Run, point: RestorePoint, where: Place, create: Create) -> Next
         token=str(run.task.id),
         record=point.document,
         resource_name=point.resource_name,
-        disks=_disks(run, point),
+        disks=restore_data.disks(run, point),
     )
     step = create(run, _workload(run.app, point), job)
     if not step.done:
@@ -320,7 +277,7 @@ def _created(result: dict[str, Any]) -> str:
     return f"{count(len(volumes), 'volume')} created: {', '.join(volumes)}."
 
 
-def _tidy(run: Run, where: Place) -> Done:
+def _tidy(run: Run, point: RestorePoint, where: Place) -> Done:
     """Remove the temporary snapshots. What was restored is good whatever comes of this."""
     document = run.task.document
     lines, state = [], _verdict(document["result"])
@@ -333,8 +290,14 @@ def _tidy(run: Run, where: Place) -> Done:
             state = State.WARNING
             text = f"The temporary snapshot {snapshot_id} could not be deleted: {error.sentence()}"
             lines.append(Line(text, Level.WARNING, {"code": error.code}))
+    now = run.app.clock.now()
+
+    def change(tx: Tx) -> None:
+        if set(document["written"]) == set(point.content_roots):  # all of it was read, and is what the source was
+            verification.prove(tx, point.id, PROVEN_BY_RESTORE, now)
+
     message = _created(document["result"])
-    return Done(state=state, message=message, document={"result": document["result"]}, lines=tuple(lines))
+    return Done(state=state, message=message, document={"result": document["result"]}, lines=tuple(lines), change=change)
 
 
 def _delete_snapshot(run: Run, where: Place, snapshot_id: str) -> None:
@@ -351,6 +314,7 @@ def _cleanup(run: Run) -> None:
         _workload(run.app, point).abandon(where, str(run.task.id))
     for snapshot_id in sorted(run.task.document.get("snapshots", {}).values()):
         _delete_snapshot(run, where, snapshot_id)
+    thawing.withdraw(run, point.id)
 
 
 def _volumes(run: Run, workload: Workload, job: RestoreJob) -> Step:

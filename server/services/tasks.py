@@ -275,7 +275,7 @@ def _without_engine(document: Mapping[str, Any]) -> dict[str, Any]:
 
 # ---- cancelling -------------------------------------------------------------------------------------------------------
 
-_RESTORES = frozenset({SessionKind.VOLUME_RESTORE, SessionKind.INSTANCE_RESTORE})
+_RESTORES = frozenset({SessionKind.VOLUME_RESTORE, SessionKind.INSTANCE_RESTORE, SessionKind.RETRIEVAL})
 
 
 def request_cancel(app: Services, caller: Caller, session_id: UUID) -> Session:

@@ -3,6 +3,15 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Final
+
+from server.domain.repository import StorageClass
+
+CLASS_NAMES: Final = {
+    StorageClass.STANDARD: "S3 Standard",
+    StorageClass.GLACIER: "S3 Glacier Flexible Retrieval",
+    StorageClass.DEEP_ARCHIVE: "S3 Glacier Deep Archive",
+}
 
 _UNITS = ("bytes", "KiB", "MiB", "GiB", "TiB", "PiB")
 

@@ -1,4 +1,4 @@
-"""One suite for every store: memory, a local folder, S3, and a store behind the fault injector."""
+"""One suite for every store: memory, a local folder, S3 with and without versions, and a store behind the fault injector."""
 
 from __future__ import annotations
 
@@ -24,8 +24,9 @@ from server.domain.errors import (
     NotFound,
     Unavailable,
 )
+from server.domain.immutability import BucketFacts
 from server.ports import Blobs
-from tests.contracts.buckets import s3_server
+from tests.contracts.buckets import DemoS3, demo_s3, s3_server
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client
@@ -40,8 +41,19 @@ def s3_client() -> Iterator[S3Client]:
         yield client
 
 
-@pytest.fixture(params=["memory", "local", "s3", "s3 whole bucket", "faulty"])
+@pytest.fixture(scope="module")
+def demo() -> Iterator[DemoS3]:
+    with demo_s3() as found:
+        yield found
+
+
+@pytest.fixture(params=["memory", "memory with locks", "local", "s3", "s3 whole bucket", "demo s3", "s3 with locks", "faulty"])
 def blobs(request: pytest.FixtureRequest, tmp_path: Path) -> Blobs:
+    if request.param in ("demo s3", "s3 with locks"):
+        account: DemoS3 = request.getfixturevalue("demo")
+        return S3Blobs(account.client, account.bucket(lock=request.param == "s3 with locks"), "folder", page_size=7)
+    if request.param == "memory with locks":
+        return MemoryBlobs(SystemClock(), facts=BucketFacts(versioning="enabled", object_lock=True))
     if request.param == "local":
         return LocalBlobs(tmp_path / "repo" / "folder")
     if request.param == "faulty":
@@ -124,9 +136,9 @@ class TestReadingAndWriting:
     def test_delete(self, blobs: Blobs) -> None:
         for name in ("a", "b", "c/d"):
             blobs.put(name, b"1")
-        blobs.delete(["a", "c/d", "never was"])
+        assert blobs.delete(["a", "c/d", "never was"]) == []
         assert names(blobs) == ["b"]
-        blobs.delete([])
+        assert blobs.delete([]) == []
         assert names(blobs) == ["b"]
 
     @pytest.mark.parametrize("name", ["", "/abs", "a//b", "../up", "a/../b", "a/./b", "a/", "nul\0", "back\\slash", "x" * 1001])
@@ -234,6 +246,52 @@ class TestListing:
         assert blob.size == 5
         assert blob.modified.utcoffset() == timedelta(0)
         assert before - timedelta(seconds=2) <= blob.modified <= blobs.now() + timedelta(seconds=2)
+
+
+class TestUploads:
+    def test_parts_become_one_object_when_complete(self, blobs: Blobs) -> None:
+        first, second = os.urandom(5 * 1024 * 1024), os.urandom(100)
+        upload = blobs.upload("packs/large")
+        upload.part(2, memoryview(bytearray(second)))
+        upload.part(1, b"wrong, and put again")
+        upload.part(1, first)
+        assert names(blobs) == []
+        done = upload.complete()
+        assert (done.name, done.size) == ("packs/large", len(first) + 100)
+        assert blobs.get("packs/large") == first + second
+        assert upload.complete() == done
+        upload.abort()
+        assert names(blobs) == ["packs/large"]
+
+    def test_an_aborted_one_leaves_nothing(self, blobs: Blobs) -> None:
+        upload = blobs.upload("large")
+        upload.part(1, b"x")
+        upload.abort()
+        upload.abort()
+        assert names(blobs) == []
+
+    def test_an_object_is_never_replaced(self, blobs: Blobs) -> None:
+        upload = blobs.upload("large")
+        upload.part(1, b"late")
+        blobs.put("large", b"first")
+        with pytest.raises(AlreadyThere):
+            upload.complete()
+        assert blobs.get("large") == b"first"
+
+    def test_parts_may_come_from_threads(self, blobs: Blobs) -> None:
+        pieces = [os.urandom(5 * 1024 * 1024) for _ in range(4)]
+        upload = blobs.upload("large")
+        run_together([lambda n=n: upload.part(n + 1, pieces[n]) for n in range(4)])  # type: ignore[misc]  # binds the loop's value
+        upload.complete()
+        assert blobs.get("large") == b"".join(pieces)
+
+
+def test_reveal_says_whether_the_object_is_there(blobs: Blobs) -> None:
+    blobs.put("a", b"1")
+    assert blobs.reveal("a")
+    assert not blobs.reveal("never was")
+    blobs.delete(["a"])
+    assert not blobs.reveal("a")
 
 
 def test_the_clock_is_about_right(blobs: Blobs) -> None:

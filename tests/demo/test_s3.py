@@ -198,8 +198,7 @@ def test_what_is_not_there_yet_says_so(cloud: Cloud, bucket: str) -> None:
     s3.put_object(Bucket=bucket, Key="k", Body=b"x")
     tagging = {"TagSet": [{"Key": "a", "Value": "b"}]}
     assert refused(lambda: s3.put_object_tagging(Bucket=bucket, Key="k", Tagging=tagging)) == ("NotImplemented", 501)
-    versioning = {"Status": "Enabled"}
-    call = lambda: s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration=versioning)  # noqa: E731
+    call = lambda: s3.put_bucket_accelerate_configuration(Bucket=bucket, AccelerateConfiguration={"Status": "Enabled"})  # noqa: E731
     assert refused(call) == ("NotImplemented", 501)
     code, status = refused(lambda: s3.get_object_lock_configuration(Bucket=bucket))
     assert (code, status) == ("ObjectLockConfigurationNotFoundError", 404)

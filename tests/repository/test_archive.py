@@ -1,4 +1,4 @@
-"""Archives made from another repository: the same disks, only what changed is read and stored, and nothing needs a source disk."""
+"""Archives made from another repository: the same disks, only what changed is read and stored, no source disk is touched."""
 
 from __future__ import annotations
 
@@ -215,7 +215,8 @@ def test_the_manifest_says_what_it_was_made_from(vaults: Vaults) -> None:
 
 
 @pytest.mark.parametrize(
-    "wrong", [{}, {"repository": "x"}, {"repository": str(OWNER), "point": str(OWNER), "disks": [{"diskId": "a", "leaves": "!"}]}]
+    "wrong",
+    [{}, {"repository": "x"}, {"repository": str(OWNER), "point": str(OWNER), "disks": [{"diskId": "a", "leaves": "!"}]}],
 )
 def test_an_origin_that_is_not_well_formed_is_damage(wrong: dict[str, object]) -> None:
     with pytest.raises(Damaged):

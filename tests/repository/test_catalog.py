@@ -166,7 +166,7 @@ def test_full_objects_stay_as_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
     for number in range(2 * catalog.SMALL_MAX):
         made.append(bed.backup({0: number + 20}, blocks=10)[0])
         catalog.refresh(bed.repo)
-    assert len(before & set(bed.names(layout.CATALOG))) == 2
+    assert before <= set(bed.names(layout.CATALOG))
     assert listed(bed.repo) == ids(made)
 
 

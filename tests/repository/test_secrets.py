@@ -14,10 +14,12 @@ from server.adapters.blobs.faulty import FaultyBlobs
 from server.adapters.blobs.memory import MemoryBlobs
 from server.adapters.clock import FakeClock
 from server.domain.errors import AlreadyThere, AwsNotFound, AwsRejected, Damaged, NotOwner, WrongPassword
+from server.domain.immutability import BucketFacts, LockRequest, lock_for
 from server.domain.repository import StorageClass
 from server.ports import Blob
 from server.repository import layout
-from server.repository.crypto import canonical, checksum
+from server.repository.crypto import Keys, canonical, checksum, make_slot
+from server.repository.locks import uphold
 from server.repository.prune import collect
 from server.repository.repository import KmsKey, Password, Repository, Secret, peek
 from tests.repository.bed import OWNER, PASSWORD, QUICK, START, Bed, plain
@@ -111,6 +113,63 @@ class TestKms:
         assert "hunter2" not in repr(Password("hunter2"))
         assert "hunter2" not in repr({"secret": Password("hunter2")})
         assert "MemoryKms" not in repr(KmsKey(KEY, MemoryKms(KEY)))
+
+
+class TestReplacedWhileLocked:
+    """In an immutable bucket the old slot stays until its lock ends: it must not open the repository all that time."""
+
+    def changed(self) -> tuple[MemoryBlobs, FakeClock, str]:
+        clock = FakeClock(START)
+        blobs = MemoryBlobs(clock, facts=BucketFacts(versioning="enabled", object_lock=True))
+        repo = Repository.create(blobs, "old", clock=clock, owner=OWNER, kdf=QUICK)
+        (slot,) = [blob.name for blob in blobs.list(layout.KEYS)]
+        blobs.extend_locks([slot], START + timedelta(days=30))
+        assert repo.change_secret("new", kdf=QUICK) == [slot]
+        return blobs, clock, slot
+
+    def test_the_old_password_is_refused_and_the_new_one_opens(self) -> None:
+        blobs, clock, _ = self.changed()
+        with pytest.raises(WrongPassword, match="replaced"):
+            Repository.open(blobs, "old", clock=clock, owner=OWNER)
+        Repository.open(blobs, "new", clock=clock, owner=OWNER)
+
+    def test_the_new_slot_is_locked_as_long_as_the_old_one(self) -> None:
+        blobs, _, _ = self.changed()
+        locks = {blob.name: blobs.head(blob.name) for blob in blobs.list(layout.KEYS)}
+        assert len(locks) == 2
+        assert {head.locked_until for head in locks.values() if head} == {START + timedelta(days=30)}
+
+    def test_the_old_slot_goes_with_its_lock(self) -> None:
+        blobs, clock, slot = self.changed()
+        Repository.open(blobs, "new", clock=clock, owner=OWNER)
+        assert blobs.head(slot) is not None
+        clock.advance(timedelta(days=31))
+        Repository.open(blobs, "new", clock=clock, owner=None)
+        assert blobs.head(slot) is not None
+        Repository.open(blobs, "new", clock=clock, owner=OWNER)
+        assert blobs.head(slot) is None
+
+    def test_a_locked_run_does_not_keep_it_alive(self) -> None:
+        blobs, clock, slot = self.changed()
+        repo = Repository.open(blobs, "new", clock=clock, owner=OWNER)
+        uphold(repo.vault, lock_for(LockRequest("daily", 90), None, now=START), inherited=None, disks=(), since=START)
+        until = {blob.name: head.locked_until for blob in blobs.list(layout.KEYS) if (head := blobs.head(blob.name))}
+        assert until.pop(slot) == START + timedelta(days=30)
+        assert min(lock for lock in until.values() if lock) > START + timedelta(days=90)
+
+    def test_back_to_the_old_password_is_possible(self) -> None:
+        blobs, clock, _ = self.changed()
+        Repository.open(blobs, "new", clock=clock, owner=OWNER).change_secret("old", kdf=QUICK)
+        Repository.open(blobs, "old", clock=clock, owner=OWNER)
+        with pytest.raises(WrongPassword):
+            Repository.open(blobs, "new", clock=clock, owner=OWNER)
+
+    def test_a_slot_forged_by_a_stranger_replaces_nothing(self) -> None:
+        blobs, repo = made("old")
+        (slot,) = [blob.name for blob in blobs.list(layout.KEYS)]
+        stranger = make_slot(Keys.new(repo.id), "x", created=START, kdf=QUICK, replaces=[UUID(slot.removeprefix(layout.KEYS))])
+        blobs.put(f"{layout.KEYS}{stranger['id']}", canonical(stranger))
+        opened(blobs, "old")
 
 
 def reader_with_point() -> tuple[Bed, Repository, UUID]:

@@ -13,7 +13,7 @@ from strawberry.dataloader import DataLoader
 
 from server.api.graphql.context import Context, in_thread
 from server.domain.policy import Policy, Verdict
-from server.domain.restore import Leg, PointState
+from server.domain.restore import Health, Leg, PointState
 from server.domain.session import Task
 from server.domain.workload import Resource
 from server.ports import Group, Order, Select, Where
@@ -43,6 +43,8 @@ class Loaders:
         self.points_of_resource = self._groups("points", "resource_id", newest="at", living=True)
         self._in_leg = {leg: self._groups("points", "resource_id", living=True, also=(Where("leg", "eq", leg),)) for leg in Leg}
         self.points_of_repository = self._groups("points", "repository_id", living=True)
+        incomplete = (Where("health", "eq", Health.INCOMPLETE),)
+        self.incomplete_of_repository = self._groups("points", "repository_id", living=True, also=incomplete)
         self.done = self._groups("tasks", "session_id", total="progress_done")
         self.size = self._groups("tasks", "session_id", total="progress_total")
         self.read = self._groups("tasks", "session_id", total="bytes_read")

@@ -13,13 +13,27 @@ from server.api.graphql.node import IdInput, Node
 from server.api.graphql.points import DeletePointsInput, InstanceRestoreInput, RestorePoint, VolumeRestoreInput
 from server.api.graphql.policies import Policy
 from server.api.graphql.policy_inputs import StartPolicyInput
-from server.api.graphql.repositories import Repository
+from server.api.graphql.repositories import AddRepositoryInput, Repository, RepositoryPayload
 from server.api.graphql.resources import RescanInput, Resource
 from server.api.graphql.scalars import local_id, split_id
 from server.api.graphql.sessions import Session, SessionPayload, Task
+from server.api.graphql.upkeep import CheckRepositoryInput, VerifyPointsInput
 from server.domain import session as domain
 from server.domain.errors import InvalidInput
-from server.services import access, lists, maintenance, points, protection, rescans, restores, tasks
+from server.services import (
+    access,
+    health_checks,
+    lists,
+    maintenance,
+    points,
+    protection,
+    repositories,
+    repository_rescans,
+    rescans,
+    restores,
+    tasks,
+    verification,
+)
 
 KEY_MAX = 128
 
@@ -103,6 +117,78 @@ async def collect_garbage(info: Info, input: IdInput) -> SessionPayload:
         local_id("Repository", input.id),
         dry_run=input.dry_run,
         key=session_key(context, "collectGarbage", input.client_mutation_id),
+    )
+    return _payload(started, input.client_mutation_id)
+
+
+async def add_repository(info: Info, input: AddRepositoryInput) -> RepositoryPayload:
+    context = info.context
+    added = await in_thread(
+        repositories.add,
+        context.app,
+        context.who(),
+        input.read(),
+        local_root=context.local_root,
+        dry_run=input.dry_run,
+        key=input.client_mutation_id,
+    )
+    return RepositoryPayload(
+        repository=Repository.of(added.repository),
+        session=None if added.session is None else Session.of(added.session),
+        client_mutation_id=input.client_mutation_id,
+    )
+
+
+async def rescan_repository(info: Info, input: IdInput) -> SessionPayload:
+    context = info.context
+    started = await in_thread(
+        repository_rescans.start_rescan,
+        context.app,
+        context.who(),
+        local_id("Repository", input.id),
+        dry_run=input.dry_run,
+        key=session_key(context, "rescanRepository", input.client_mutation_id),
+    )
+    return _payload(started, input.client_mutation_id)
+
+
+async def check_repository(info: Info, input: CheckRepositoryInput) -> SessionPayload:
+    context = info.context
+    started = await in_thread(
+        maintenance.start_check,
+        context.app,
+        context.who(),
+        local_id("Repository", input.id),
+        level=input.level,
+        shares=input.shares,
+        dry_run=input.dry_run,
+        key=session_key(context, "checkRepository", input.client_mutation_id),
+    )
+    return _payload(started, input.client_mutation_id)
+
+
+async def start_health_check(info: Info, input: IdInput) -> SessionPayload:
+    context = info.context
+    started = await in_thread(
+        health_checks.start_health_check,
+        context.app,
+        context.who(),
+        local_id("Policy", input.id),
+        dry_run=input.dry_run,
+        key=session_key(context, "startHealthCheck", input.client_mutation_id),
+    )
+    return _payload(started, input.client_mutation_id)
+
+
+async def verify_restore_points(info: Info, input: VerifyPointsInput) -> SessionPayload:
+    context = info.context
+    started = await in_thread(
+        verification.start_verification,
+        context.app,
+        context.who(),
+        [local_id("RestorePoint", id, "ids") for id in input.ids],
+        dry_run=input.dry_run,
+        key=session_key(context, "verifyRestorePoints", input.client_mutation_id),
     )
     return _payload(started, input.client_mutation_id)
 

@@ -16,7 +16,7 @@ from server.api.graphql.permissions import requires
 from server.api.graphql.policies import Policy
 from server.api.graphql.repositories import Repository
 from server.api.graphql.resources import Resource
-from server.api.graphql.scalars import JSON, Leg, Long, PointState, global_id, local_id
+from server.api.graphql.scalars import JSON, Health, Leg, Long, PointState, global_id, local_id
 from server.domain import restore as domain
 from server.domain.access import Role
 from server.ports import Order, Where
@@ -38,6 +38,33 @@ class PointDisk:
 
 
 @requires(Role.VIEWER)
+@strawberry.type(description="Bytes from start to before end. Without a disk: nothing of the point can be read.")
+class DamagedRange:
+    disk_id: str | None
+    start: Long
+    end: Long
+
+
+@requires(Role.VIEWER)
+@strawberry.type(description="What a check found wrong; more: ranges besides the listed ones.")
+class Damage:
+    found_at: datetime
+    ranges: list[DamagedRange]
+    more: int
+
+    @classmethod
+    def of(cls, record: domain.Damage) -> Damage:
+        ranges = [DamagedRange(disk_id=one.disk_id or None, start=Long(one.start), end=Long(one.end)) for one in record.ranges]
+        return cls(found_at=record.found_at, ranges=ranges, more=record.more)
+
+
+@strawberry.enum(description="How a point's content was last compared with what was read from the source.")
+class Proof(enum.Enum):
+    VERIFICATION = domain.PROVEN_BY_VERIFICATION
+    RESTORE = domain.PROVEN_BY_RESTORE
+
+
+@requires(Role.VIEWER)
 @strawberry.type(description="One moment of one resource in one place.")
 class RestorePoint(Node):
     record: strawberry.Private[domain.RestorePoint]
@@ -51,6 +78,12 @@ class RestorePoint(Node):
     size_bytes: Long
     stored_bytes: Long
     is_change_tracking_base: bool
+    health: Health = strawberry.field(description="INCOMPLETE: part of it cannot be read; the next backup heals what it can.")
+    damage: Damage | None
+    proven_at: datetime | None
+    proven_how: Proof | None
+    locked_until: datetime | None = strawberry.field(description="Nobody can delete its data before.")
+    expires_at: datetime | None = strawberry.field(description="Its recorded retention; counts while no policy looks after it.")
 
     @classmethod
     def of(cls, record: domain.RestorePoint) -> RestorePoint:
@@ -67,6 +100,12 @@ class RestorePoint(Node):
             size_bytes=Long(record.size_bytes),
             stored_bytes=Long(record.stored_bytes),
             is_change_tracking_base=record.base,
+            health=record.health,
+            damage=None if record.damage is None else Damage.of(record.damage),
+            proven_at=record.proven_at,
+            proven_how=None if record.proven_how is None else Proof(record.proven_how),
+            locked_until=record.locked_until,
+            expires_at=record.expires_at,
         )
 
     @strawberry.field
@@ -125,6 +164,7 @@ class RestorePointFilter:
     repository_id: strawberry.ID | None = None
     leg: Leg | None = None
     state: PointState | None = None
+    health: Health | None = None
     from_: datetime | None = strawberry.field(name="from", default=None)
     to: datetime | None = None
 
@@ -143,6 +183,8 @@ class RestorePointFilter:
             found.append(Where("leg", "eq", self.leg))
         if self.state is not None:
             found.append(Where("state", "eq", self.state))
+        if self.health is not None:
+            found.append(Where("health", "eq", self.health))
         if self.from_ is not None:
             found.append(Where("at", "ge", self.from_))
         if self.to is not None:
@@ -155,6 +197,7 @@ class RestorePointOrderField(enum.Enum):
     AT = "at"
     RESOURCE_NAME = "resource_name"
     SIZE_BYTES = "size_bytes"
+    PROVEN_AT = "proven_at"
 
 
 @strawberry.input

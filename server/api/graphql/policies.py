@@ -18,7 +18,7 @@ from server.api.graphql.permissions import requires
 from server.api.graphql.policy_inputs import PolicyInput, StartPolicyInput, UpdatePolicyInput
 from server.api.graphql.repositories import Repository
 from server.api.graphql.resources import Resource
-from server.api.graphql.scalars import SelectionMode, State, Weekday, global_id, local_id
+from server.api.graphql.scalars import Ordinal, SelectionMode, State, Weekday, global_id, local_id
 from server.domain import policy as domain
 from server.domain.access import Role
 from server.ports import Order, Where
@@ -92,6 +92,13 @@ class Retention:
 
 
 @requires(Role.VIEWER)
+@strawberry.type(description="Once a month on that weekday: are the backups whole? A twelfth of the blocks is read each time.")
+class HealthCheck:
+    ordinal: Ordinal
+    weekday: Weekday
+
+
+@requires(Role.VIEWER)
 @strawberry.type
 class Policy(Node):
     record: strawberry.Private[domain.Policy]
@@ -105,6 +112,8 @@ class Policy(Node):
     retention: Retention
     retry_attempts: int
     copy_tags: bool
+    verify: bool = strawberry.field(description="Every backup is read again and compared with what was read from the source.")
+    health_check: HealthCheck | None
     next_run_at: datetime | None
     created_at: datetime
     updated_at: datetime
@@ -133,6 +142,10 @@ class Policy(Node):
             retention=Retention(snapshots=record.retention.snapshots, backup_days=record.retention.backup_days),
             retry_attempts=record.retries.attempts,
             copy_tags=record.copy_tags,
+            verify=record.verify,
+            health_check=None
+            if record.health_check is None
+            else HealthCheck(ordinal=record.health_check.ordinal, weekday=record.health_check.weekday),
             next_run_at=record.next_run_at,
             created_at=record.created_at,
             updated_at=record.updated_at,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import strawberry
 
-from server.api.graphql.scalars import SelectionMode, Weekday, local_id
+from server.api.graphql.scalars import Ordinal, SelectionMode, Weekday, local_id
 from server.domain import policy as domain
 from server.services import policies
 
@@ -66,6 +66,12 @@ class RetentionInput:
 
 
 @strawberry.input
+class HealthCheckInput:
+    ordinal: Ordinal
+    weekday: Weekday
+
+
+@strawberry.input
 class PolicyInput:
     name: str
     scope: ScopeInput
@@ -78,11 +84,13 @@ class PolicyInput:
     retry_attempts: int = 3
     repository_id: strawberry.ID | None = None
     copy_tags: bool = True
+    verify: bool = False
+    health_check: HealthCheckInput | None = None
     dry_run: bool = False
     client_mutation_id: str | None = None
 
     def read(self) -> policies.PolicyDraft:
-        repository = self.repository_id
+        repository, check = self.repository_id, self.health_check
         return policies.PolicyDraft(
             name=self.name,
             description=self.description,
@@ -95,6 +103,8 @@ class PolicyInput:
             retries=domain.Retries(attempts=self.retry_attempts),
             repository_id=None if repository is None else local_id("Repository", repository, "repositoryId"),
             copy_tags=self.copy_tags,
+            verify=self.verify,
+            health_check=None if check is None else domain.HealthCheck(ordinal=check.ordinal, weekday=check.weekday),
         )
 
 

@@ -27,7 +27,7 @@ from server.api.graphql.scalars import (
 from server.domain import repository as domain
 from server.domain.access import Role
 from server.ports import Order, Where
-from server.services import repositories, repository_folders
+from server.services import repositories, repository_folders, repository_forms
 
 if TYPE_CHECKING:
     from server.api.graphql.sessions import Session, SessionPayload
@@ -78,7 +78,7 @@ class Repository(Node):
             region=record.region,
             location=record.location,
             prefix=record.prefix,
-            url=repositories.url(record),
+            url=repository_folders.url(record),
             state=record.state,
             problem=record.problem,
             stored_bytes=Long(record.stored_bytes),
@@ -194,13 +194,15 @@ class AddRepositoryInput:
     storage_class: StorageClass = strawberry.field(
         default=domain.StorageClass.STANDARD, description="Of a new repository; one that is there keeps its own."
     )
-    take_over: bool = strawberry.field(default=False, description="Also when another appliance owns it: that one's backups fail then.")
+    take_over: bool = strawberry.field(
+        default=False, description="Also when another appliance owns it: that one's backups fail then."
+    )
     dry_run: bool = False
     client_mutation_id: str | None = None
 
-    def read(self) -> repositories.NewRepository:
+    def read(self) -> repository_forms.NewRepository:
         account = None if self.account_id is None else local_id("Account", self.account_id, "accountId")
-        return repositories.NewRepository(
+        return repository_forms.NewRepository(
             name=self.name,
             description=self.description,
             kind=self.kind,
@@ -224,9 +226,9 @@ class RepositoryFolderInput:
     region: str | None = None
     prefix: str = ""
 
-    def read(self) -> repositories.NewRepository:
+    def read(self) -> repository_forms.NewRepository:
         account = None if self.account_id is None else local_id("Account", self.account_id, "accountId")
-        return repositories.NewRepository(
+        return repository_forms.NewRepository(
             name="",
             kind=self.kind,
             account_id=account,
@@ -251,8 +253,8 @@ class UpdateRepositoryInput:
     dry_run: bool = False
     client_mutation_id: str | None = None
 
-    def read(self) -> repositories.RepositoryChange:
-        return repositories.RepositoryChange(
+    def read(self) -> repository_forms.RepositoryChange:
+        return repository_forms.RepositoryChange(
             name=self.name,
             description=self.description,
             hint=self.hint,
@@ -294,13 +296,11 @@ class RepositoryQuery:
             order=ordering(order, Order("name")),
         )
 
-    @strawberry.field(description="Look into a folder before adding it: what is there, whose it is, whether the bucket will do.")
+    @strawberry.field(description="Look into a folder before adding it: what is there, whose it is, will the bucket do.")
     @requires(Role.ADMINISTRATOR)
     async def repository_folder(self, info: Info, input: RepositoryFolderInput) -> RepositoryFolder:
         context = info.context
-        found = await in_thread(
-            repositories.inspect, context.app, context.who(), input.read(), local_root=context.local_root
-        )
+        found = await in_thread(repositories.inspect, context.app, context.who(), input.read(), local_root=context.local_root)
         return RepositoryFolder.of(found)
 
 
@@ -326,9 +326,7 @@ class RepositoryMutation:
             dry_run=input.dry_run,
             key=input.client_mutation_id,
         )
-        return RepositoryPayload(
-            repository=Repository.of(changed), session=None, client_mutation_id=input.client_mutation_id
-        )
+        return RepositoryPayload(repository=Repository.of(changed), session=None, client_mutation_id=input.client_mutation_id)
 
     @strawberry.mutation(description="Forget a repository; its files stay. Refused while a policy uses it.")
     @requires(Role.ADMINISTRATOR)
@@ -339,4 +337,3 @@ class RepositoryMutation:
             repositories.remove, context.app, context.who(), id, dry_run=input.dry_run, key=input.client_mutation_id
         )
         return RemovedPayload(id=input.id, client_mutation_id=input.client_mutation_id)
-

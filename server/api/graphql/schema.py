@@ -32,6 +32,7 @@ from server.api.graphql.resources import Resource, ResourceMutation, ResourceQue
 from server.api.graphql.scalars import SCALARS
 from server.api.graphql.sessions import Session, SessionMutation, SessionQuery, Task
 from server.api.graphql.subscriptions import Subscription
+from server.api.graphql.upkeep import UpkeepMutation
 from server.domain.access import Role
 from server.domain.errors import Forbidden, HoldfastError
 
@@ -54,6 +55,7 @@ class Mutation(
     AccountMutation,
     ResourceMutation,
     RepositoryMutation,
+    UpkeepMutation,
     PolicyMutation,
     PointMutation,
     SessionMutation,

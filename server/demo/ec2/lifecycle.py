@@ -23,11 +23,12 @@ class Pace:
     volume: float = 0.4
     attachment: float = 0.3
     instance: float = 1.0
+    retrieval: float = 10.0  # of an archived object by standard retrieval
 
     @classmethod
     def scaled(cls, factor: float) -> Pace:
         base = cls()
-        return cls(base.snapshot * factor, base.volume * factor, base.attachment * factor, base.instance * factor)
+        return cls(base.snapshot * factor, base.volume * factor, base.attachment * factor, base.instance * factor, base.retrieval * factor)
 
 
 class TimedVolume(Volume):

@@ -19,10 +19,24 @@ _BUCKET_READS = {
     "encryption": "GetBucketEncryption",
     "object-lock": "GetObjectLockConfiguration",
     "policy": "GetBucketPolicy",
+    "policyStatus": "GetBucketPolicyStatus",
     "lifecycle": "GetBucketLifecycleConfiguration",
     "tagging": "GetBucketTagging",
     "publicAccessBlock": "GetPublicAccessBlock",
     "uploads": "ListMultipartUploads",
+    "versions": "ListObjectVersions",
+}
+_BUCKET_WRITES = {
+    ("PUT", "versioning"): "PutBucketVersioning",
+    ("PUT", "encryption"): "PutBucketEncryption",
+    ("DELETE", "encryption"): "DeleteBucketEncryption",
+    ("PUT", "object-lock"): "PutObjectLockConfiguration",
+    ("PUT", "policy"): "PutBucketPolicy",
+    ("DELETE", "policy"): "DeleteBucketPolicy",
+    ("PUT", "lifecycle"): "PutBucketLifecycleConfiguration",
+    ("DELETE", "lifecycle"): "DeleteBucketLifecycle",
+    ("PUT", "publicAccessBlock"): "PutPublicAccessBlock",
+    ("DELETE", "publicAccessBlock"): "DeletePublicAccessBlock",
 }
 _PLAIN_QUERY = frozenset(
     [
@@ -44,6 +58,9 @@ _PLAIN_QUERY = frozenset(
         "location",
         "max-uploads",
         "key-marker",
+        "version-id-marker",
+        "retention",
+        "restore",
         "upload-id-marker",
         "part-number-marker",
         "max-parts",
@@ -88,7 +105,7 @@ def _bucket_operation(method: str, query: dict[str, str]) -> str:
         return "DeleteObjects" if "delete" in query else "PostObject"
     written = next((name for name in _BUCKET_READS if name in query), None)
     if written:
-        return f"{method} ?{written}"
+        return _BUCKET_WRITES.get((method, written), f"{method} ?{written}")
     return {"PUT": "CreateBucket", "DELETE": "DeleteBucket", "HEAD": "HeadBucket"}.get(method, "Unknown")
 
 
@@ -96,6 +113,10 @@ def _object_operation(request: Request, query: dict[str, str]) -> str:
     method, copies = request.method, "x-amz-copy-source" in request.headers
     if any(name in query for name in ("tagging", "object-lock")):
         return f"{method} ?{'tagging' if 'tagging' in query else 'object-lock'}"
+    if "retention" in query:
+        return {"GET": "GetObjectRetention", "PUT": "PutObjectRetention"}.get(method, f"{method} ?retention")
+    if method == "POST" and "restore" in query:
+        return "RestoreObject"
     if method == "GET":
         return "ListParts" if "uploadId" in query else "GetObject"
     if method == "PUT" and "uploadId" in query:
@@ -160,15 +181,30 @@ _HANDLERS: dict[str, Handler] = {
     "GetObjectLockConfiguration": buckets.object_lock,
     "GetBucketPolicy": buckets.policy,
     "GetBucketLifecycleConfiguration": buckets.lifecycle,
+    "GetBucketPolicyStatus": buckets.policy_status,
     "GetBucketTagging": buckets.tagging,
+    "PutBucketVersioning": buckets.put_versioning,
+    "PutObjectLockConfiguration": buckets.put_object_lock,
+    "PutBucketEncryption": buckets.put("encryption"),
+    "DeleteBucketEncryption": buckets.removed("encryption"),
+    "PutBucketLifecycleConfiguration": buckets.put("lifecycle"),
+    "DeleteBucketLifecycle": buckets.removed("lifecycle"),
+    "PutPublicAccessBlock": buckets.put("publicAccessBlock"),
+    "DeletePublicAccessBlock": buckets.removed("publicAccessBlock"),
+    "PutBucketPolicy": buckets.put_policy,
+    "DeleteBucketPolicy": buckets.removed("policy"),
     "ListObjects": listing.list_objects,
     "ListObjectsV2": listing.list_objects,
+    "ListObjectVersions": listing.list_versions,
     "PutObject": objects.put_object,
     "GetObject": objects.get_object,
     "HeadObject": objects.head_object,
     "CopyObject": objects.copy_object,
     "DeleteObject": objects.delete_object,
     "DeleteObjects": objects.delete_objects,
+    "GetObjectRetention": objects.get_retention,
+    "PutObjectRetention": objects.put_retention,
+    "RestoreObject": objects.restore,
     "ListMultipartUploads": multipart.list_uploads,
     "CreateMultipartUpload": multipart.create,
     "UploadPart": multipart.upload_part,

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 from server.demo.credentials import Caller, check_payload
 from server.demo.errors import AwsError
+from server.demo.s3.intake import check_small
+from server.demo.s3.locks import has_checksum
 from server.demo.s3.store import Condition, ObjectStore
 from server.demo.wire import BodyTooLarge, Reply, Request
 
@@ -39,13 +41,20 @@ class Call:
             raise AwsError("InvalidArgument", f"Argument {name} must be an integer between {low} and {high}", 400)
         return int(text)
 
+    def require_checksum(self) -> None:
+        """Errors: AwsError InvalidRequest when the body comes without."""
+        if not has_checksum(self.request.headers):
+            text = "Missing required header for this request: Content-MD5 OR x-amz-checksum-*"
+            raise AwsError("InvalidRequest", text, 400)
+
     async def document(self) -> bytes:
-        """A small body, its declared hash checked. Errors: AwsError."""
+        """A small body, its declared hashes checked. Errors: AwsError."""
         try:
             body = await self.request.read(DOCUMENT_MAX)
         except BodyTooLarge:
             raise AwsError("EntityTooLarge", "Your proposed upload exceeds the maximum allowed size", 400)
         check_payload(self.declared, hashlib.sha256(body).hexdigest())
+        check_small(self.request, body)
         return body
 
 

@@ -38,35 +38,46 @@ class Body:
     trailers: dict[str, str] = field(default_factory=dict)
 
 
-class _Sink:
-    """Writes and hashes batches; runs in threads, one batch at a time."""
-
-    def __init__(self, path: Path, algorithms: set[str]) -> None:
-        self._descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+class _Sums:
+    def __init__(self, algorithms: set[str]) -> None:
         self._hashes: dict[str, Any] = {
             name: hashlib.new(name, usedforsecurity=False) for name in algorithms if name in ("md5", "sha1", "sha256")
         }
         self.crc32: int | None = 0 if "crc32" in algorithms else None
-        self.size = 0
 
     def take(self, batch: bytes) -> None:
-        view = memoryview(batch)
-        while view:
-            view = view[os.write(self._descriptor, view) :]
         for digest in self._hashes.values():
             digest.update(batch)
         if self.crc32 is not None:
             self.crc32 = zlib.crc32(batch, self.crc32)
-        self.size += len(batch)
-
-    def close(self) -> None:
-        os.close(self._descriptor)
 
     def checksums(self) -> dict[str, str]:
         found = {name: base64.b64encode(digest.digest()).decode() for name, digest in self._hashes.items()}
         if self.crc32 is not None:
             found["crc32"] = base64.b64encode(self.crc32.to_bytes(4, "big")).decode()
         return found
+
+
+class _Sink:
+    """Writes and hashes batches; runs in threads, one batch at a time."""
+
+    def __init__(self, path: Path, algorithms: set[str]) -> None:
+        self._descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        self._sums = _Sums(algorithms)
+        self.size = 0
+
+    def take(self, batch: bytes) -> None:
+        view = memoryview(batch)
+        while view:
+            view = view[os.write(self._descriptor, view) :]
+        self._sums.take(batch)
+        self.size += len(batch)
+
+    def close(self) -> None:
+        os.close(self._descriptor)
+
+    def checksums(self) -> dict[str, str]:
+        return self._sums.checksums()
 
 
 def wanted_checksums(headers: dict[str, str]) -> set[str]:
@@ -176,6 +187,15 @@ class _Chunked:
             return int((await self._line()).split(b";")[0], 16)
         except ValueError:
             raise AwsError("InvalidRequest", "A chunk header is malformed.", 400)
+
+
+def check_small(request: Request, content: bytes) -> None:
+    """The checksums sent with a body held in memory. Errors: AwsError."""
+    sums = _Sums(wanted_checksums(request.headers) | ({"md5"} if "content-md5" in request.headers else set()))
+    sums.take(content)
+    checksums = sums.checksums()
+    md5 = base64.b64decode(checksums.pop("md5", "")).hex()
+    _check(request, Body("", len(content), md5, "", checksums))
 
 
 def _check(request: Request, body: Body) -> None:

@@ -10,7 +10,9 @@ from typing import Any
 from server.demo.errors import AwsError
 from server.demo.s3 import documents
 from server.demo.s3.call import Call
-from server.demo.s3.store import Object, ObjectStore
+from server.demo.s3.records import Object
+from server.demo.s3.store import ObjectStore
+from server.demo.s3.versions import CURRENT, Listed
 from server.demo.wire import Reply
 
 
@@ -114,3 +116,42 @@ async def list_objects(call: Call) -> Reply:
     tree.extend(("Contents", _entry(item, encode)) for item in found.objects)
     tree.extend(("CommonPrefixes", [("Prefix", documents.shown(common, encode))]) for common in found.prefixes)
     return documents.document("ListBucketResult", tree)
+
+
+async def list_versions(call: Call) -> Reply:
+    """Versions and delete markers, the newest of a key first. Without delimiters."""
+    query = call.query
+    if query.get("delimiter"):
+        raise AwsError("NotImplemented", "The demo account lists versions without delimiters only.", 501)
+    encode = query.get("encoding-type") == "url"
+    limit = min(call.integer("max-keys", 1, 2**31 - 1, 1000), 1000)
+    prefix, key_marker = query.get("prefix", "").encode(), query.get("key-marker", "").encode()
+    start, below = prefix, CURRENT + 1
+    if key_marker >= prefix and key_marker:
+        version_id = query.get("version-id-marker")
+        start, below = key_marker, call.store.number_of(call.bucket, key_marker, version_id) if version_id else 0
+    found = call.store.scan_versions(call.bucket, start, below, beyond(prefix), limit + 1)
+    shown, more = found[:limit], len(found) > limit
+    tree: list[tuple[str, Any]] = [
+        ("Name", call.bucket),
+        ("Prefix", documents.shown(prefix, encode)),
+        ("KeyMarker", documents.shown(key_marker, encode)),
+        ("VersionIdMarker", query.get("version-id-marker", "")),
+        ("MaxKeys", str(limit)),
+        ("EncodingType", "url" if encode else None),
+        ("IsTruncated", "true" if more else "false"),
+    ]
+    if more:
+        tree.append(("NextKeyMarker", documents.shown(shown[-1].item.key, encode)))
+        tree.append(("NextVersionIdMarker", shown[-1].item.version_id))
+    tree += [_version_entry(each, encode) for each in shown]
+    return documents.document("ListVersionsResult", tree)
+
+
+def _version_entry(each: Listed, encode: bool) -> tuple[str, documents.Tree]:
+    item = each.item
+    newest = [("VersionId", item.version_id), ("IsLatest", "true" if each.newest else "false")]
+    if item.marker:
+        key = documents.shown(item.key, encode)
+        return "DeleteMarker", [("Key", key), *newest, ("LastModified", documents.moment(item.modified))]
+    return "Version", [*_entry(item, encode), *newest]

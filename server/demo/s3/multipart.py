@@ -9,11 +9,11 @@ from uuid import uuid4
 
 from server.demo.credentials import check_payload
 from server.demo.errors import AwsError
-from server.demo.s3 import documents
+from server.demo.s3 import documents, locks
 from server.demo.s3.call import Call
 from server.demo.s3.intake import receive
-from server.demo.s3.objects import kept_headers, refuse_unsupported
-from server.demo.s3.store import Object
+from server.demo.s3.objects import kept_headers, refuse_unsupported, version_headers
+from server.demo.s3.records import Object
 from server.demo.wire import Reply
 
 PARTS_MAX = 10_000
@@ -24,14 +24,16 @@ LISTED_MAX = 1000
 async def create(call: Call) -> Reply:
     refuse_unsupported(call.request.headers)
     upload_id = uuid4().hex
-    call.store.start_upload(upload_id, call.bucket, call.key, kept_headers(call.request.headers))
+    lock = locks.headers_of_write(call.request.headers, call.store.setting(call.bucket, locks.SETTING))
+    call.store.start_upload(upload_id, call.bucket, call.key, kept_headers(call.request.headers) | lock)
     key = documents.shown(call.key, encode=False)
     return documents.document("InitiateMultipartUploadResult", [("Bucket", call.bucket), ("Key", key), ("UploadId", upload_id)])
 
 
 async def upload_part(call: Call) -> Reply:
     number = call.integer("partNumber", 1, PARTS_MAX, 0)
-    call.store.upload_headers(call.query["uploadId"], call.bucket, call.key)
+    if locks.MODE in call.store.upload_headers(call.query["uploadId"], call.bucket, call.key):
+        locks.require_checksum(call.request.headers, "Put Part")
     body = await receive(call.request, call.store.folder)
     etag = f'"{body.etag}"'
     try:
@@ -99,9 +101,11 @@ async def complete(call: Call) -> Reply:
     condition = call.condition()
     condition.check(call.store.find(call.bucket, call.key))
     made = await asyncio.to_thread(_joined, call, headers, chosen)
-    await asyncio.to_thread(call.store.finish_upload, upload_id, call.bucket, made, condition)
+    made = await asyncio.to_thread(call.store.finish_upload, upload_id, call.bucket, made, condition)
     tree = [("Bucket", call.bucket), ("Key", documents.shown(call.key, encode=False)), ("ETag", made.etag)]
-    return documents.document("CompleteMultipartUploadResult", tree)
+    reply = documents.document("CompleteMultipartUploadResult", tree)
+    reply.headers += version_headers(made)
+    return reply
 
 
 def _joined(call: Call, headers: dict[str, str], parts: list[tuple[str, int, str]]) -> Object:

@@ -1,6 +1,6 @@
 """Buckets and objects: rows in the ledger, bodies in files named by random ids, published by the row that names them.
 
-An object is replaced by committing a new row; the old file is removed after. Files no row names are swept at start.
+An object is replaced by committing a new row; files no row names any more are removed after, and swept at start.
 """
 
 from __future__ import annotations
@@ -15,32 +15,9 @@ from pathlib import Path
 
 from server.demo.errors import AwsError
 from server.demo.ledger import Ledger
+from server.demo.s3 import locks, versions
 from server.demo.s3.intake import Body
-
-COLUMNS = "key, file, size, etag, modified, headers"
-
-
-@dataclass(frozen=True, slots=True)
-class Bucket:
-    name: str
-    account: str
-    region: str
-    created: float
-
-
-@dataclass(frozen=True, slots=True)
-class Object:
-    key: bytes
-    file: str
-    size: int
-    etag: str
-    modified: float
-    headers: dict[str, str]
-
-    @classmethod
-    def of(cls, row: tuple[bytes, str, int, str, float, str]) -> Object:
-        key, file, size, etag, modified, headers = row
-        return cls(bytes(key), file, size, etag, modified, json.loads(headers))
+from server.demo.s3.records import COLUMNS, Bucket, Object, find
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,15 +51,21 @@ def precondition_failed(header: str) -> AwsError:
 
 
 class ObjectStore:
-    def __init__(self, folder: Path, ledger: Ledger) -> None:
+    """``retrieval_seconds``: how long standard retrieval of an archived object takes here."""
+
+    def __init__(self, folder: Path, ledger: Ledger, retrieval_seconds: float = 0.0) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
+        self.retrieval_seconds = retrieval_seconds
         self._ledger = ledger
         self._sweep()
 
     def _sweep(self) -> None:
         db = self._ledger.reader
-        known = {row[0] for row in db.execute("SELECT file FROM object UNION ALL SELECT file FROM part")}
+        known = {
+            row[0]
+            for row in db.execute("SELECT file FROM object UNION ALL SELECT file FROM older UNION ALL SELECT file FROM part")
+        }
         for path in self.folder.glob("??/*"):
             if path.name not in known:
                 path.unlink()
@@ -122,43 +105,92 @@ class ObjectStore:
 
     def delete_bucket(self, name: str) -> None:
         with self._ledger.write() as db:
-            if db.execute("SELECT 1 FROM object WHERE bucket = ? LIMIT 1", (name,)).fetchone():
-                raise AwsError("BucketNotEmpty", "The bucket you tried to delete is not empty", 409)
+            for table in ("object", "older"):
+                if db.execute(f"SELECT 1 FROM {table} WHERE bucket = ? LIMIT 1", (name,)).fetchone():  # noqa: S608 (constants)
+                    raise AwsError("BucketNotEmpty", "The bucket you tried to delete is not empty", 409)
             db.execute("DELETE FROM bucket WHERE name = ?", (name,))
+            db.execute("DELETE FROM setting WHERE bucket = ?", (name,))
+
+    # ---- settings of a bucket, as documents
+
+    def setting(self, bucket: str, name: str) -> bytes | None:
+        query = "SELECT body FROM setting WHERE bucket = ? AND name = ?"
+        row = self._ledger.reader.execute(query, (bucket, name)).fetchone()
+        return None if row is None else bytes(row[0])
+
+    def set(self, bucket: str, name: str, body: bytes | None) -> None:
+        with self._ledger.write() as db:
+            if body is None:
+                db.execute("DELETE FROM setting WHERE bucket = ? AND name = ?", (bucket, name))
+            else:
+                db.execute("INSERT OR REPLACE INTO setting VALUES (?, ?, ?)", (bucket, name, body))
 
     # ---- objects
 
-    def find(self, bucket: str, key: bytes) -> Object | None:
-        return _find(self._ledger.reader, bucket, key)
+    def find(self, bucket: str, key: bytes, version_id: str | None = None) -> Object | None:
+        """The object, or one of its versions, which may be a delete marker."""
+        db = self._ledger.reader
+        return find(db, bucket, key) if version_id is None else versions.named(db, bucket, key, version_id)
+
+    def newest(self, bucket: str, key: bytes) -> Object | None:
+        """The newest version, also when it is a delete marker."""
+        return next((each.item for each in versions.of_key(self._ledger.reader, bucket, key)), None)
 
     def put(self, bucket: str, key: bytes, body: Body, etag: str, headers: dict[str, str], condition: Condition) -> Object:
         """Publish a received body. Errors: AwsError of the condition; then the body is gone."""
         made = Object(key, body.file, body.size, etag, time.time(), headers)
-        self._publish(bucket, made, condition, _nothing_more)
-        return made
+        return self._publish(bucket, made, condition, _nothing_more)
 
-    def _publish(self, bucket: str, made: Object, condition: Condition, also: Callable[[sqlite3.Connection], None]) -> None:
+    def _publish(self, bucket: str, made: Object, condition: Condition, also: Callable[[sqlite3.Connection], None]) -> Object:
         try:
             with self._ledger.write() as db:
-                old = _find(db, bucket, made.key)
-                condition.check(old)
-                row = (bucket, made.key, made.file, made.size, made.etag, made.modified, json.dumps(made.headers))
-                db.execute("INSERT OR REPLACE INTO object VALUES (?, ?, ?, ?, ?, ?, ?)", row)
+                condition.check(find(db, bucket, made.key))
+                stored, gone = versions.write(db, bucket, made)
                 also(db)
         except BaseException:
             self.discard(made.file)
             raise
-        if old is not None:
-            self.discard(old.file)
+        self.discard(*gone)
+        return stored
 
-    def delete(self, bucket: str, key: bytes, condition: Condition = ALWAYS) -> None:
+    def delete(self, bucket: str, key: bytes, condition: Condition = ALWAYS) -> Object | None:
+        """As far as versioning allows; the delete marker it made, if any."""
         with self._ledger.write() as db:
-            old = _find(db, bucket, key)
+            old = find(db, bucket, key)
             if condition.match is not None and old is not None:
                 condition.check(old)
-            db.execute("DELETE FROM object WHERE bucket = ? AND key = ?", (bucket, key))
-        if old is not None:
-            self.discard(old.file)
+            marker, gone = versions.mark_deleted(db, bucket, key, time.time())
+        self.discard(*gone)
+        return marker
+
+    def delete_version(self, bucket: str, key: bytes, version_id: str, *, bypass: bool) -> Object | None:
+        """For good; what was deleted. Errors: AwsError AccessDenied when a lock protects it."""
+        with self._ledger.write() as db:
+            old = versions.named(db, bucket, key, version_id)
+            if old is None:
+                return None
+            locks.refuse_removal(old, bypass=bypass)
+            gone = versions.remove(db, bucket, key, version_id)
+        self.discard(*gone)
+        return old
+
+    def change(self, bucket: str, item: Object, decide: Callable[[Object], dict[str, str]]) -> None:
+        """Other headers for a version: ``decide`` makes them from what it is now. Errors: its own; AwsError NoSuchVersion."""
+        with self._ledger.write() as db:
+            now = versions.named(db, bucket, item.key, item.version_id)
+            if now is None:
+                raise AwsError("NoSuchVersion", "The specified version does not exist.", 404)
+            versions.change(db, bucket, now, decide(now))
+
+    def scan_versions(self, bucket: str, start: bytes, below: int, end: bytes | None, limit: int) -> list[versions.Listed]:
+        return list(versions.scan(self._ledger.reader, bucket, start, below, end, limit))
+
+    def number_of(self, bucket: str, key: bytes, version_id: str) -> int:
+        """Errors: AwsError InvalidArgument."""
+        for each in versions.of_key(self._ledger.reader, bucket, key):
+            if each.item.version_id == version_id:
+                return each.number
+        raise AwsError("InvalidArgument", "Invalid version id specified", 400)
 
     def scan(self, bucket: str, start: bytes, end: bytes | None, limit: int) -> Iterator[Object]:
         """Objects with ``start <= key < end``, in the byte order of their UTF-8 keys."""
@@ -203,11 +235,12 @@ class ObjectStore:
         query = "SELECT number, file, size, etag, modified FROM part WHERE upload = ? ORDER BY number"
         return self._ledger.reader.execute(query, (upload_id,)).fetchall()
 
-    def finish_upload(self, upload_id: str, bucket: str, made: Object, condition: Condition) -> None:
+    def finish_upload(self, upload_id: str, bucket: str, made: Object, condition: Condition) -> Object:
         """Publish the joined parts and forget the upload. Errors: AwsError of the condition."""
         files = [part[1] for part in self.parts(upload_id)]
-        self._publish(bucket, made, condition, lambda db: _forget_upload(db, upload_id))
+        stored = self._publish(bucket, made, condition, lambda db: _forget_upload(db, upload_id))
         self.discard(*files)
+        return stored
 
     def abort_upload(self, upload_id: str) -> None:
         files = [part[1] for part in self.parts(upload_id)]
@@ -222,11 +255,6 @@ def _nothing_more(_: sqlite3.Connection) -> None:
 
 def no_such_upload() -> AwsError:
     return AwsError("NoSuchUpload", "The specified multipart upload does not exist.", 404)
-
-
-def _find(db: sqlite3.Connection, bucket: str, key: bytes) -> Object | None:
-    row = db.execute(f"SELECT {COLUMNS} FROM object WHERE bucket = ? AND key = ?", (bucket, key)).fetchone()  # noqa: S608 (constants)
-    return Object.of(row) if row else None
 
 
 def _forget_upload(db: sqlite3.Connection, upload_id: str) -> None:

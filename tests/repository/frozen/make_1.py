@@ -10,7 +10,7 @@ from uuid import UUID
 
 from server.adapters.blobs.memory import MemoryBlobs
 from server.adapters.clock import FakeClock
-from server.ports import BlockRef
+from server.ports import BlockRef, Clock
 from server.repository import layout
 from server.repository.crypto import canonical, make_password_slot
 from server.repository.prune import collect
@@ -31,7 +31,7 @@ def make(blobs: MemoryBlobs, clock: FakeClock) -> Repository:
     return repo
 
 
-def back_up(repo: Repository, point_id: UUID, disks: tuple[Disk, ...], clock: FakeClock) -> None:
+def back_up(repo: Repository, point_id: UUID, disks: tuple[Disk, ...], clock: Clock) -> None:
     run = repo.begin(point_id, parent=PARENTS[point_id])
     results = [
         run.disk(

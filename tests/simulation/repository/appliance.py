@@ -6,11 +6,12 @@ import json
 import random
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from typing import Any
+from pathlib import Path
+from typing import Any, Literal
 from uuid import UUID
 
-from server.domain.errors import HoldfastError, InvalidInput, NotFound
+from server.domain.errors import AwsRejected, HoldfastError, InvalidInput, NotFound
+from server.domain.immutability import LockRequest
 from server.ports import BlockRef
 from server.repository.repository import (
     BackupRun,
@@ -26,7 +27,7 @@ from server.repository.runtime import Runtime
 from tests.simulation.repository.model import Content, Disk, Model, Point, block
 from tests.simulation.repository.scheduler import Process
 from tests.simulation.repository.stage import BLOCK_SIZE, PACK_SIZE
-from tests.simulation.repository.store import Door, ProcessClock, Store
+from tests.simulation.repository.store import START, Door, ProcessClock, Store
 from tests.simulation.repository.threads import Pool
 
 PASSWORD = "correct horse"
@@ -57,11 +58,12 @@ class Outcome:
 class Appliance:
     """One owner with two worker processes; one that dies is replaced."""
 
-    def __init__(self, name: str, owner: UUID, store: Store, skew: float) -> None:
+    def __init__(self, name: str, owner: UUID, store: Store, skew: float, cache: Path | None) -> None:
         self.name = name
         self.owner = owner
         self.store = store
         self.skew = skew
+        self.cache = cache
         self._workers = [Process(f"{name}{number}", skew) for number in (1, 2)]
         self._started = 2
         self._open: dict[Process, Repository] = {}
@@ -92,10 +94,26 @@ class Appliance:
                 outcome.error = error
             outcome.died = False
 
-        self.store.scheduler.join(self.store.scheduler.spawn(self._worker(), name, run))
+        process = self._worker()
+        self._light_a_fuse(process)
+        self.store.scheduler.join(self.store.scheduler.spawn(process, name, run))
         said = "died" if outcome.died else f"{type(outcome.error).__name__}: {outcome.error}" if outcome.error else "done"
         self.store.trace.add(f"{self.name} {name}: {said}")
         return outcome
+
+    def calm(self) -> None:
+        """No more mishaps."""
+        for process in self._workers:
+            process.fuse = None
+
+    def _light_a_fuse(self, process: Process) -> None:
+        faults, rng = self.store.faults, self.store.rng
+        if not faults.crash and not faults.frozen:
+            return
+        draw = rng.random()
+        if draw < faults.crash + faults.frozen:
+            process.stumbles = draw >= faults.crash
+            process.fuse = rng.randrange(rng.choice((4, 16, 64, 160)))
 
     def _worker(self) -> Process:
         number = int(self.store.rng.random() < 0.3)
@@ -114,7 +132,7 @@ class Appliance:
         return Door(self.store, process), ProcessClock(self.store.scheduler, process)
 
     def _runtime(self) -> Runtime:
-        return Runtime(pools=Pool, entropy=self.store.rng.randbytes)
+        return Runtime(pools=Pool, entropy=self.store.rng.randbytes, cache=self.cache)
 
 
 def changes(base: Content, now: Content) -> list[int]:
@@ -130,12 +148,13 @@ class Backup:
     rng: random.Random
     point: Point
     parent: UUID | None
+    lock: LockRequest | None = None
     results: dict[str, dict[str, Any]] = field(default_factory=dict)
     checkpoint: str | None = None
 
-    def attempt(self, repo: Repository) -> None:
+    def attempt(self, appliance: Appliance) -> None:
         """As ``services/backups.py`` does it. NotFound: all over again, without a parent."""
-        run = self._begin(repo)
+        run = self._begin(appliance.repository())
         if run.committed is None:
             for disk in self.point.disks:
                 if disk.id not in self.results:
@@ -143,11 +162,15 @@ class Backup:
                     self.results[disk.id] = result.to_json()
                     self.checkpoint = None
         done = [DiskResult.from_json(self.results[disk.id]) for disk in self.point.disks if disk.id in self.results]
+        there, owned = run.committed is not None, self.model.owner == appliance.owner
+        since = self.store.scheduler.steps
         try:
-            run.commit(at=datetime(2026, 3, 1, tzinfo=UTC), resource={"id": self.point.resource}, document={}, disks=done)
+            run.commit(at=START, resource={"id": self.point.resource}, document={}, disks=done)
         except NotFound:
-            self.parent, self.results, self.checkpoint = None, {}, None
+            self._forget_progress()
             raise
+        assert there or owned or self.model.owner_changed >= since, "a commit of an appliance that was not the owner"
+        assert not run.lost, f"what point {self.point.id} reaches is lost: {run.lost}"
         self.point.committed = True
 
     def abandon(self, repo: Repository) -> None:
@@ -157,33 +180,50 @@ class Backup:
 
     def _begin(self, repo: Repository) -> BackupRun:
         try:
-            return repo.begin(self.point.id, parent=self.parent, tuning=TUNING)
+            return repo.begin(self.point.id, parent=self.parent, lock=self.lock, tuning=TUNING)
         except NotFound:
             if self.parent is None:
                 raise
+        self._forget_progress()
+        return repo.begin(self.point.id, parent=None, lock=self.lock, tuning=TUNING)
+
+    def _forget_progress(self) -> None:
         self.parent, self.results, self.checkpoint = None, {}, None
-        return repo.begin(self.point.id, parent=None, tuning=TUNING)
 
     def _disk(self, run: BackupRun, disk: Disk) -> DiskResult:
+        """Increments fall back to a full when the source fails, in the same run."""
         checkpoint = self.checkpoint
         if checkpoint is not None and not (run.accepts(checkpoint) and json.loads(checkpoint)["disk"] == disk.id):
             checkpoint = None
         known = self.model.points[run.parent.id].disk(disk.id) if run.parent else None
-        listed: Iterable[int] = disk.content
-        mode: str = "full"
         if known is not None and known.blocks <= disk.blocks:
+            suspects = [index for start, end in run.suspects(disk.id) for index in range(start, end)]
             extra = [index for index in disk.content if self.rng.random() < 0.1]  # EBS may list too many
-            listed, mode = {*changes(known.content, disk.content), *extra}, "changed"
+            listed = {*changes(known.content, disk.content), *suspects, *extra}
+            try:
+                return self._read(run, disk, listed, "changed", checkpoint, fails=self.rng.random() < 0.05)
+            except (InvalidInput, AwsRejected):  # the checkpoint was of the other mode, or the base is gone
+                checkpoint = None
         try:
-            return self._read(run, disk, listed, mode, checkpoint)
+            return self._read(run, disk, disk.content, "full", checkpoint)
         except InvalidInput:
             if checkpoint is None:
                 raise
-        return self._read(run, disk, listed, mode, None)  # the checkpoint was of the other mode
+        return self._read(run, disk, disk.content, "full", None)
 
-    def _read(self, run: BackupRun, disk: Disk, listed: Iterable[int], mode: str, checkpoint: str | None) -> DiskResult:
+    def _read(
+        self,
+        run: BackupRun,
+        disk: Disk,
+        listed: Iterable[int],
+        mode: Literal["full", "changed"],
+        checkpoint: str | None,
+        fails: bool = False,
+    ) -> DiskResult:
         def read(ref: BlockRef) -> bytes:
             self.store.scheduler.preempt(0.2)
+            if fails and self.rng.random() < 0.3:
+                raise AwsRejected("The snapshot to compare with is gone.")
             return block(disk.content[ref.index])
 
         start = resume_index(checkpoint)
@@ -191,7 +231,7 @@ class Backup:
             DiskInput(disk_id=disk.id, size_bytes=disk.blocks * BLOCK_SIZE),
             blocks=[BlockRef(i, f"t{i}" if i in disk.content else "") for i in sorted(listed) if i >= start],
             read=read,
-            mode="full" if mode == "full" else "changed",
+            mode=mode,
             control=Control(save=self._save),
             checkpoint=checkpoint,
         )

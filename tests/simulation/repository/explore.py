@@ -10,6 +10,7 @@ import json
 import os
 import sys
 import time
+from hashlib import sha256
 from typing import Any
 
 
@@ -37,10 +38,10 @@ def explore(arguments: argparse.Namespace) -> int:
 
     began, failures, steps = time.monotonic(), 0, 0
     for seed in range(arguments.first, arguments.first + arguments.count * arguments.step, arguments.step):
-        told = History(seed, keep=arguments.trace).run()
+        told = History(seed, keep=None if arguments.digests else arguments.trace).run()
         steps += told.steps
         if arguments.digests:
-            say(seed=told.seed, steps=told.steps, digest=told.digest)
+            say(seed=told.seed, steps=told.steps, digest=sha256("\n".join(told.trace).encode()).hexdigest())
         if arguments.show:
             sys.stdout.write("\n".join([*told.trace, told.failure or "sound", ""]))
         elif told.failure is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -71,6 +72,7 @@ class Point:
 @dataclass(slots=True)
 class Model:
     points: dict[UUID, Point] = field(default_factory=dict)
+    owner: UUID | None = None
     owner_changed: int = 0  # step
 
     def visible(self) -> list[Point]:
@@ -119,6 +121,7 @@ class Witness(Watcher):
             assert after.locked_until is not None, f"{name} lost its lock"
             assert after.locked_until >= before.locked_until, f"the lock of {name} was shortened"
         if name == layout.OWNER:
+            self._model.owner = UUID(json.loads(self._memory.get(name))["owner"])
             self._model.owner_changed = self._store.scheduler.steps
         elif name.startswith(layout.POINTS):
             self._note(self._point(name))

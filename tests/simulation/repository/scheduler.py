@@ -30,12 +30,15 @@ class Stuck(AssertionError):
 
 @dataclass(slots=True, eq=False)
 class Process:
-    """What dies together. ``skew``: how far its clock is off, in seconds; ``frozen``: until when it stands still."""
+    """What dies together. ``skew``: how far its clock is off, in seconds; ``frozen``: until when it stands still; ``fuse``: calls
+    to the store after which it dies or (``stumbles``) stands still, None: never."""
 
     name: str
     skew: float = 0.0
     alive: bool = True
     frozen: float = 0.0
+    fuse: int | None = None
+    stumbles: bool = False
 
 
 @dataclass(slots=True, eq=False)
@@ -48,6 +51,7 @@ class Task:
     priority: float
     ticket: int = 0
     woken: bool = False
+    stopped: bool = False  # its process stands still
     done: bool = False
     locals: dict[int, dict[str, Any]] = field(default_factory=dict)
 
@@ -66,6 +70,7 @@ class Scheduler:
         self._ready: list[Task] = []
         self._timers: list[tuple[float, int, Task, int]] = []
         self._alarms = 0
+        self._frozen: list[Process] = []
         self._parked: dict[int, list[tuple[Task, int]]] = {}
         self._unfinished: dict[Task, None] = {}
         self._doomed: list[Task] = []
@@ -87,6 +92,8 @@ class Scheduler:
             return
         if not task.process.alive:
             raise Died
+        if not self._ready and not self._doomed and task.process.frozen <= self.now and self._alone():
+            return
         self._ready.append(task)
         self._leave(task)
 
@@ -130,7 +137,18 @@ class Scheduler:
     def freeze(self, process: Process, seconds: float) -> None:
         """It stands still, as a suspended machine does, while time goes on."""
         process.frozen = self.now + seconds
+        self._frozen.append(process)
         self.pause()
+
+    def thaw(self) -> None:
+        """Everything that stands still goes on now."""
+        for process in self._frozen:
+            process.frozen = 0.0
+        self._frozen.clear()
+        for at, (_, number, task, ticket) in enumerate(self._timers):
+            if task.ticket == ticket and task.stopped:
+                self._timers[at] = (self.now, number, task, ticket)
+        heapq.heapify(self._timers)
 
     def join(self, task: Task) -> None:
         while not task.done:
@@ -155,12 +173,11 @@ class Scheduler:
                 continue
             if task.process.frozen > self.now and task.process.alive:
                 task.ticket += 1
+                task.stopped = True
                 self._alarm(task.process.frozen, task)
                 continue
-            self.steps += 1
-            self.now += self.rng.random() * STEP_SECONDS
-            if self.steps > MAX_STEPS:
-                raise Stuck(f"no end after {MAX_STEPS} steps:\n{self.stacks()}")
+            task.stopped = False
+            self._step()
             self._enter(task)
 
     def close(self) -> None:
@@ -178,6 +195,19 @@ class Scheduler:
             where = "".join(traceback.format_stack(frame)[-6:]) if frame is not None else "  not begun\n"
             lines.append(f"{task.process.name}/{task.name}:\n{where}")
         return "".join(lines)
+
+    def _alone(self) -> bool:
+        """Nobody else could go on: take the step without the detour through the hub."""
+        if self._timers and self._timers[0][0] <= self.now + STEP_SECONDS:
+            return False
+        self._step()
+        return True
+
+    def _step(self) -> None:
+        self.steps += 1
+        self.now += self.rng.random() * STEP_SECONDS
+        if self.steps > MAX_STEPS:
+            raise Stuck(f"no end after {MAX_STEPS} steps:\n{self.stacks()}")
 
     def _choose(self) -> int:
         ready = self._ready

@@ -37,7 +37,6 @@ FOUNDATIONS = (
 LIMITS = (
     ("prune", "DELETE_BATCH", 2),
     ("prune", "NODE_GROUP", 3),
-    ("repository", "LIST_CHUNK", 3),
     ("walk", "LEAF_GROUP", 2),
 )
 

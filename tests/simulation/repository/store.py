@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import random
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -16,7 +15,7 @@ from server.domain.errors import AlreadyThere, HoldfastError, Throttled, Unavail
 from server.domain.immutability import BucketFacts
 from server.domain.repository import RetrievalMode, StorageClass
 from server.ports import Blob, Upload
-from tests.simulation.repository.scheduler import Process, Scheduler
+from tests.simulation.repository.scheduler import Process, Scheduler, Task
 
 T = TypeVar("T")
 
@@ -28,37 +27,41 @@ MINUTE, HOUR, DAY = 60.0, 3600.0, 86400.0
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Faults:
     """Probabilities per call. ``refused``: not done; ``lost``: done, but the reply is; ``late``: given up by the caller, done
-    a little later; ``slow``: takes seconds to minutes; ``frozen``: its process stands still for minutes to days; ``crash``: it
-    dies, before or after."""
+    a little later; ``slow``: takes a while. Per attempt of an operation: ``crash``: its process dies before or after one of its
+    calls; ``frozen``: it stands still there for ``freezes`` seconds, as a suspended machine does."""
 
     refused: float = 0.0
     lost: float = 0.0
     late: float = 0.0
     slow: float = 0.0
-    frozen: float = 0.0
     crash: float = 0.0
+    frozen: float = 0.0
+    freezes: tuple[float, ...] = ()
 
 
 CALM = Faults()
 
 
 class Trace:
-    """What happened: the last lines to read, and a digest of all."""
+    """What happened: the last ``keep`` operations, all with None."""
 
-    def __init__(self, scheduler: Scheduler, keep: int) -> None:
+    def __init__(self, scheduler: Scheduler, keep: int | None) -> None:
         self._scheduler = scheduler
-        self._digest = hashlib.sha256()
-        self.lines: deque[str] = deque(maxlen=keep)
+        self._told: deque[tuple[int, float, Task | None, str]] = deque(maxlen=keep)
 
     def add(self, what: str) -> None:
-        at, task = self._scheduler, self._scheduler.task
-        who = f"{task.process.name}/{task.name}" if task else "-"
-        line = f"{at.steps:6d} {START + timedelta(seconds=at.now):%d %H:%M:%S.%f} {who:28} {what}"
-        self._digest.update(line.encode())
-        self.lines.append(line)
+        at = self._scheduler
+        self._told.append((at.steps, at.now, at.task, what))
 
-    def digest(self) -> str:
-        return self._digest.hexdigest()
+    def lines(self) -> list[str]:
+        return [
+            f"{step:6d} {START + timedelta(seconds=now):%d %H:%M:%S.%f} {who(task):28} {what}"
+            for step, now, task, what in self._told
+        ]
+
+
+def who(task: Task | None) -> str:
+    return f"{task.process.name}/{task.name}" if task else "-"
 
 
 class StoreClock:
@@ -109,7 +112,7 @@ class Watcher:
 class Store:
     """What all processes share. ``faults`` may be exchanged at any time."""
 
-    def __init__(self, scheduler: Scheduler, rng: random.Random, facts: BucketFacts, keep: int) -> None:
+    def __init__(self, scheduler: Scheduler, rng: random.Random, facts: BucketFacts, keep: int | None) -> None:
         self.scheduler = scheduler
         self.rng = rng
         self.memory = MemoryBlobs(StoreClock(scheduler), facts=facts)
@@ -248,7 +251,7 @@ class Door:
         faults = store.faults
         if faults is CALM:
             result = self._answered(what, action)
-            scheduler.pause()
+            scheduler.preempt(0.5)
             return result
         self._suffer(faults, what)
         draw = store.rng.random()
@@ -260,7 +263,7 @@ class Door:
             raise Unavailable("The store did not answer in time.")
         result = self._answered(what, action)
         self._suffer(faults, what)
-        scheduler.pause()
+        scheduler.preempt(0.5)
         if store.rng.random() < faults.lost:
             store.trace.add(f"{what}: reply lost")
             raise Unavailable("The store's reply was lost.")
@@ -278,16 +281,18 @@ class Door:
 
     def _suffer(self, faults: Faults, what: str) -> None:
         """Delays and death, before or after the call takes effect."""
-        store = self._store
-        draw = store.rng.random()
-        if draw < faults.crash:
-            store.trace.add(f"{what}: dies here")
-            self._scheduler.kill(self._process)
-        elif draw < faults.crash + faults.frozen:
-            seconds = store.rng.choice((10 * MINUTE, 3 * HOUR, DAY, 4 * DAY))
-            store.trace.add(f"{what}: frozen for {seconds / HOUR:.1f} h")
-            self._scheduler.freeze(self._process, seconds)
-        elif draw < faults.crash + faults.frozen + faults.slow:
+        store, process = self._store, self._process
+        if process.fuse is not None:
+            process.fuse -= 1
+            if process.fuse < 0:
+                process.fuse = None
+                if not process.stumbles:
+                    store.trace.add(f"{what}: dies here")
+                    self._scheduler.kill(process)
+                seconds = store.rng.choice(faults.freezes)
+                store.trace.add(f"{what}: stands still for {seconds / HOUR:.1f} h")
+                self._scheduler.freeze(process, seconds)
+        if faults.slow and store.rng.random() < faults.slow:
             self._scheduler.park(seconds=store.rng.choice((0.3, 5.0, 60.0)))
 
     def _later(self, what: str, action: Callable[[], object]) -> None:

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Annotated, Final, Literal
 
 import typer
-from rich.console import Console
 
-from server.adapters import logging as logs
+from server.cli import repository
+from server.cli.output import complain, out
 from server.domain.errors import HoldfastError, InvalidInput
 from server.settings import PASSWORD_MIN, Settings
 
@@ -26,8 +26,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,  # its report shows local variables, and with them secrets
 )
-out: Final = Console()
-err: Final = Console(stderr=True)
+app.add_typer(repository.app, name="repository")
 NAME_WIDTH: Final = 10  # of the longest process name, so that prefixed lines align
 
 
@@ -36,9 +35,7 @@ def main() -> None:
     try:
         app()
     except HoldfastError as error:
-        err.print(f"[bold red]Error:[/] {_plain(error.message)}", highlight=False, soft_wrap=True)
-        if error.remedy:
-            err.print(_plain(error.remedy), highlight=False, soft_wrap=True)
+        complain(error)
         sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(130)
@@ -166,6 +163,8 @@ def demo(
 
 
 def _started(process: str) -> Settings:
+    from server.adapters import logging as logs  # here: it takes a third of a second to load, and not every command logs
+
     settings = Settings.from_env(os.environ)
     logs.configure(settings.log_format, settings.log_level, process=process)
     return settings
@@ -200,12 +199,3 @@ def _until_signal() -> Iterator[threading.Event]:
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)
-
-
-def _plain(text: str) -> str:
-    """``text`` with rich's markup characters taken literally."""
-    return text.replace("[", r"\[")
-
-
-if __name__ == "__main__":
-    main()

@@ -1,0 +1,164 @@
+"""Getting a point's disks back: as files or onto block devices, as a stream, as network block devices."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Annotated, Final, NoReturn
+
+import typer
+
+from server.cli.output import progress, say, size
+from server.cli.place import Place, PointId, at_place, find_point
+from server.domain.errors import InvalidInput
+from server.ports import BLOCK_SIZE
+
+if TYPE_CHECKING:
+    from socket import socket
+
+    from server.repository.device import Device
+    from server.repository.manifest import DiskRecord, Manifest
+    from server.repository.repository import Repository
+
+DiskId = Annotated[str, typer.Argument(help="A disk of the point; see ls.", show_default=False)]
+Disks = Annotated[list[str] | None, typer.Option("--disk", help="Only this disk; may be repeated.", show_default="all")]
+NBD_PORT: Final = 10809  # registered for it
+FETCHERS: Final = 8
+ZEROS: Final = bytes(BLOCK_SIZE)
+STEP: Final = 8 * BLOCK_SIZE
+
+
+@at_place
+def restore(
+    place: Place,
+    point: PointId,
+    to: Annotated[
+        Path, typer.Option(help="A new file or a block device for one disk; for several a folder that gets DISK.img files.")
+    ],
+    disk: Disks = None,
+) -> None:
+    """Restore disks to sparse files or a block device."""
+    repo = place.read()
+    manifest = repo.point(find_point(repo, point))
+    chosen = _chosen(manifest, disk)
+    for record, target in _targets(chosen, to):
+        _restore(repo, manifest, record, target)
+        say(f"{record.disk_id} → {target} ({size(record.size_bytes)})")
+
+
+@at_place
+def cat(
+    place: Place,
+    point: PointId,
+    disk: DiskId,
+    offset: Annotated[int, typer.Option(min=0, help="First byte.")] = 0,
+    length: Annotated[int | None, typer.Option(min=0, help="Number of bytes.", show_default="to the end")] = None,
+) -> None:
+    """Write a disk's bytes to standard output."""
+    if sys.stdout.isatty():
+        raise InvalidInput("A disk's bytes are not for a terminal.", remedy="Redirect the output to a file or a program.")
+    from concurrent.futures import ThreadPoolExecutor
+
+    from server.repository.device import BlockCache, Device
+
+    repo = place.read()
+    manifest = repo.point(find_point(repo, point))
+    with ThreadPoolExecutor(FETCHERS, thread_name_prefix="fetch") as pool:
+        device = Device(repo, manifest, disk, BlockCache(pool))
+        end = device.size_bytes if length is None else offset + length
+        if end > device.size_bytes or offset > end:
+            raise InvalidInput(f"{disk} has {device.size_bytes} bytes.")
+        for at in range(offset, end, STEP):
+            for piece in device.read(at, min(STEP, end - at)):
+                sys.stdout.buffer.write(ZEROS[: piece.length] if piece.data is None else piece.data)
+    sys.stdout.buffer.flush()
+
+
+@at_place
+def mount(
+    place: Place,
+    point: PointId,
+    disk: Disks = None,
+    host: Annotated[str, typer.Option(help="Address to listen on. NBD is neither encrypted nor authenticated.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0: any free one.")] = NBD_PORT,
+    socket: Annotated[Path | None, typer.Option(help="A Unix socket instead of a port.")] = None,
+    cache: Annotated[int, typer.Option(min=16, help="MiB of blocks kept in memory.")] = 128,
+) -> None:
+    """Serve a point's disks as read-only network block devices (NBD) until interrupted. Nothing is copied beforehand."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    from server.adapters.nbd import NbdServer
+    from server.repository.device import BlockCache, Device
+
+    repo = place.read()
+    manifest = repo.point(find_point(repo, point))
+    with ThreadPoolExecutor(FETCHERS, thread_name_prefix="fetch") as pool:
+        blocks = BlockCache(pool, blocks=cache * 1024 * 1024 // BLOCK_SIZE)
+        devices = [Device(repo, manifest, record.disk_id, blocks) for record in _chosen(manifest, disk)]
+        listener, address = _listen(host, port, socket)
+        server = NbdServer(devices, listener)
+        _announce(devices, address)
+        signal.signal(signal.SIGTERM, _interrupt)
+        try:
+            server.serve()
+        except KeyboardInterrupt:
+            say("Stopped.")
+        finally:
+            server.close()
+            if socket is not None:
+                socket.unlink(missing_ok=True)
+
+
+def _listen(host: str, port: int, path: Path | None) -> tuple[socket, str]:
+    """The socket and the beginning of its NBD address, to which a disk's name is added."""
+    from server.adapters.nbd import listen_tcp, listen_unix
+
+    if path is not None:
+        return listen_unix(path), f"nbd+unix:///{{disk}}?socket={path.absolute()}"
+    listener = listen_tcp(host, port)
+    shown = f"[{host}]" if ":" in host else host
+    return listener, f"nbd://{shown}:{listener.getsockname()[1]}/{{disk}}"
+
+
+def _announce(devices: Sequence[Device], address: str) -> None:
+    """One address a line on stdout, for programs; how to use it on stderr."""
+    for device in devices:
+        sys.stdout.write(f"{address.format(disk=device.name)}\n")
+    sys.stdout.flush()
+    say("Read-only. Attach one with nbd-client, qemu-nbd or qemu, or copy it with nbdcopy or qemu-img. Ctrl-C ends it.")
+
+
+def _interrupt(_number: int, _frame: FrameType | None) -> NoReturn:
+    raise KeyboardInterrupt
+
+
+def _chosen(manifest: Manifest, names: Sequence[str] | None) -> list[DiskRecord]:
+    """InvalidInput for a disk the point does not have, or a point without disks."""
+    known = {record.disk_id: record for record in manifest.disks}
+    unknown = [name for name in names or () if name not in known]
+    if unknown or not known:
+        raise InvalidInput(
+            f"Point {manifest.id} has no disk {unknown[0]}." if unknown else f"Point {manifest.id} has no disks.",
+            remedy=f"Its disks: {', '.join(known) or 'none'}.",
+        )
+    return [known[name] for name in dict.fromkeys(names or known)]
+
+
+def _targets(disks: Sequence[DiskRecord], to: Path) -> list[tuple[DiskRecord, Path]]:
+    if len(disks) == 1 and not to.is_dir():
+        return [(disks[0], to)]
+    try:
+        to.mkdir(parents=True, exist_ok=True)
+    except OSError as failure:
+        raise InvalidInput(f"Cannot make the folder {to} ({failure.strerror}).") from failure
+    return [(disk, to / f"{disk.disk_id.replace('/', '_')}.img") for disk in disks]
+
+
+def _restore(repo: Repository, manifest: Manifest, disk: DiskRecord, target: Path) -> None:
+    from server.repository.restore import restore_disk_to_file
+
+    with progress(disk.disk_id, disk.blocks * BLOCK_SIZE) as control:
+        restore_disk_to_file(repo, manifest, disk.disk_id, target, control=control)
