@@ -33,6 +33,7 @@ from server.domain.workload import place
 from server.ports import Blobs, Clock, Kms, Workload
 from server.repository.repository import KmsKey, Password, Secret
 from server.repository.repository import Repository as OpenRepository
+from server.repository.runtime import Runtime
 from server.services.context import Services
 from server.settings import Settings
 from server.workloads import workloads
@@ -40,6 +41,7 @@ from server.workloads import workloads
 OPEN_REPOSITORIES: Final = 16  # kept open per process; one more closes the one unused longest
 WAIT_MAX_SECONDS: Final = 15.0
 APPLIANCE_ID: Final = "appliance-id"
+CACHE: Final = "cache"  # beneath the data folder: deduplication indexes; may be deleted at any time
 
 _log = logging.getLogger(__name__)
 
@@ -193,6 +195,7 @@ class Repositories:
         self._store = store
         self._aws = aws
         self._clock = clock
+        self._runtime = Runtime(cache=settings.data_dir / CACHE)
         self._open: OrderedDict[tuple[object, ...], OpenRepository] = OrderedDict()
         self._lock = threading.Lock()
         self._opening: dict[tuple[object, ...], threading.Lock] = {}
@@ -238,7 +241,9 @@ class Repositories:
                     self._open.move_to_end(key)
                     return known
             blobs = self.blobs(repository)
-            opened = OpenRepository.open(blobs, self._secret(repository), clock=self._clock, owner=self.owner_id())
+            opened = OpenRepository.open(
+                blobs, self._secret(repository), clock=self._clock, owner=self.owner_id(), runtime=self._runtime
+            )
             with self._lock:
                 self._open[key] = opened
                 while len(self._open) > OPEN_REPOSITORIES:

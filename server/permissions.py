@@ -6,11 +6,13 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, Protocol
 
+from server.adapters.blobs.s3_bucket import BUCKET_PERMISSIONS, OBJECT_PERMISSIONS
+from server.adapters.kms import PERMISSIONS as KMS_PERMISSIONS
 from server.domain.errors import InvalidInput
 from server.workloads import WORKLOADS
 
-REPOSITORY_OBJECTS: Final = ("s3:DeleteObject", "s3:GetObject", "s3:PutObject")
-REPOSITORY_BUCKET: Final = ("s3:GetBucketLocation", "s3:ListBucket")
+REPOSITORY_OBJECTS: Final = tuple(sorted({action for needed in OBJECT_PERMISSIONS.values() for action in needed}))
+REPOSITORY_BUCKET: Final = tuple(sorted({action for needed in BUCKET_PERMISSIONS.values() for action in needed}))
 ACCOUNT: Final = ("ec2:DescribeRegions", "sts:GetCallerIdentity")
 _VERSION: Final = "2012-10-17"  # of the policy language; AWS knows one newer than 2008
 
@@ -29,9 +31,11 @@ def permission_policy(
     *,
     buckets: Sequence[str] = (),
     roles: Sequence[str] = (),
+    keys: Sequence[str] = (),
     workloads: Sequence[Declared] = WORKLOADS,
 ) -> str:
-    """A policy as JSON: one statement per workload and capability, the repository buckets, the roles to assume.
+    """A policy as JSON: one statement per workload and capability, the repository buckets, the roles to assume,
+    the KMS keys that open repositories (ARNs).
 
     ``only``: the kind of one workload. Errors: InvalidInput for an unknown one.
     """
@@ -45,6 +49,8 @@ def permission_policy(
     names = buckets or ("BUCKET",)
     statements.append(_statement("RepositoryBucket", REPOSITORY_BUCKET, [f"arn:aws:s3:::{name}" for name in names]))
     statements.append(_statement("RepositoryObjects", REPOSITORY_OBJECTS, [f"arn:aws:s3:::{name}/*" for name in names]))
+    if keys:
+        statements.append(_statement("RepositoryKeys", KMS_PERMISSIONS, list(keys)))
     if roles:
         statements.append(_statement("OtherAccounts", ("sts:AssumeRole",), list(roles)))
     return json.dumps({"Version": _VERSION, "Statement": statements}, indent=2)

@@ -127,11 +127,12 @@ def permissions(
     workload: Annotated[str | None, typer.Argument(help="Only this workload's, such as ec2.")] = None,
     bucket: Annotated[list[str] | None, typer.Option(help="A repository's bucket; may be repeated.")] = None,
     role: Annotated[list[str] | None, typer.Option(help="ARN of a role in another account; may be repeated.")] = None,
+    kms_key: Annotated[list[str] | None, typer.Option(help="ARN of a KMS key repositories open with; may be repeated.")] = None,
 ) -> None:
     """Print the IAM policy Holdfast needs, as JSON to paste into AWS."""
     from server.permissions import permission_policy
 
-    typer.echo(permission_policy(workload, buckets=bucket or (), roles=role or ()))
+    typer.echo(permission_policy(workload, buckets=bucket or (), roles=role or (), keys=kms_key or ()))
 
 
 @app.command("trust-policy")

@@ -57,6 +57,8 @@ def _jsonable(value: Any) -> Any:
         return value.isoformat()
     if isinstance(value, enum.Enum):
         return value.value
+    if isinstance(value, bytes):
+        return value.hex()
     return str(value) if isinstance(value, UUID) else value
 
 
@@ -100,3 +102,13 @@ def progress(what: str, total: int | None) -> Iterator[Control]:
             bar.update(task, completed=done.bytes_done)
 
         yield Control(progress=advance)
+
+
+@contextmanager
+def working(what: str) -> Iterator[None]:
+    """A sign of life for work whose end is not known; nothing where stderr is no terminal."""
+    if not err.is_terminal:
+        yield
+        return
+    with err.status(plain(what)):
+        yield

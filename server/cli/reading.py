@@ -5,15 +5,17 @@ from __future__ import annotations
 import signal
 import sys
 from collections.abc import Sequence
+from datetime import timedelta
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Annotated, Final, NoReturn
 
 import typer
 
-from server.cli.output import progress, say, size
+from server.cli.output import moment, progress, say, size, working
 from server.cli.place import Place, PointId, at_place, find_point
 from server.domain.errors import InvalidInput
+from server.domain.repository import RetrievalMode
 from server.ports import BLOCK_SIZE
 
 if TYPE_CHECKING:
@@ -75,6 +77,33 @@ def cat(
             for piece in device.read(at, min(STEP, end - at)):
                 sys.stdout.buffer.write(ZEROS[: piece.length] if piece.data is None else piece.data)
     sys.stdout.buffer.flush()
+
+
+@at_place
+def retrieve(
+    place: Place,
+    point: PointId,
+    disk: Disks = None,
+    mode: Annotated[
+        RetrievalMode, typer.Option(help="Expedited: minutes; standard: hours; bulk: up to two days, cheapest.")
+    ] = (RetrievalMode.STANDARD),
+    days: Annotated[int, typer.Option(min=1, help="How long the copies stay readable.")] = 7,
+) -> None:
+    """Ask for readable copies of an archived point's data. Call it again to see how far it is; then restore."""
+    from server.repository.retrieval import arrived, ask, needed
+
+    repo = place.read()
+    manifest = repo.point(find_point(repo, point))
+    with working("Retrieving"):
+        packs = needed(repo, manifest, [record.disk_id for record in _chosen(manifest, disk)])
+        least = repo.vault.blobs.now() + timedelta(days=days - 1)
+        asked = ask(repo, packs, mode=mode, days=days, least=least)
+        ready = arrived(repo, packs)
+    say(f"{len(packs)} packs are needed; {asked} were asked for now.")
+    if ready.packs == len(packs):
+        say(f"All can be read until {moment(ready.until)} UTC." if ready.until else "All can be read.")
+    else:
+        say(f"{ready.packs} of the first can be read already. Call this again later.")
 
 
 @at_place

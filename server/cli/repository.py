@@ -13,7 +13,7 @@ from uuid import UUID, uuid4
 import typer
 
 from server.cli import reading
-from server.cli.output import as_json, moment, say, size, table
+from server.cli.output import as_json, moment, say, size, table, working
 from server.cli.place import Json, Place, ask_password, at_place, find_point, given_password
 from server.domain.errors import InvalidInput
 from server.domain.repository import StorageClass
@@ -29,7 +29,7 @@ app = typer.Typer(
     help="Work on a repository with its address and its password or KMS key: no appliance, no database.",
     no_args_is_help=True,
 )
-for command in (reading.restore, reading.cat, reading.mount):
+for command in (reading.restore, reading.cat, reading.mount, reading.retrieve):
     app.command()(command)
 
 
@@ -83,14 +83,20 @@ def check_repository(
     sample: Annotated[
         str | None, typer.Option(help="With content: the 3rd of 7 shares as 3/7. All shares are all blocks.")
     ] = None,
+    note: Annotated[
+        bool, typer.Option("--record", help="Note the damage in the repository, so that the next backup heals it.")
+    ] = False,
     print_json: Json = False,
 ) -> None:
     """Look for damage: names the points, disks and bytes it hurts. Exit code 3 when there is any."""
-    from server.repository.check import check
+    from server.repository.check import check, record
 
-    repo = place.read()
+    repo = place.write() if note else place.read()
     chosen = {find_point(repo, one) for one in point} if point else None
-    found = _told(check(repo, _level(level), **_scope(chosen, sample)), print_json=print_json)
+    with working("Checking"):
+        found = _told(check(repo, _level(level), **_scope(chosen, sample)), print_json=print_json)
+        if note:
+            record(repo, found)
     if found:
         raise typer.Exit(DAMAGED)
     if not print_json:
@@ -112,7 +118,9 @@ def gc(
 
     if min_age < 0:
         raise InvalidInput("The minimum age is at least 0 days.")
-    report = collect(place.write(), min_age=timedelta(days=min_age))
+    repo = place.write()
+    with working("Collecting"):
+        report = collect(repo, min_age=timedelta(days=min_age))
     if print_json:
         as_json(report)
         return
@@ -174,7 +182,7 @@ def _scope(points: Collection[UUID] | None, sample: str | None) -> dict[str, Any
     return {"points": points, "sample": Sample(int(part) - 1, int(of))}
 
 
-def _told(problems: Iterator[Problem], *, print_json: bool) -> int:
+def _told(problems: Iterator[Problem], *, print_json: bool) -> list[Problem]:
     found: list[Problem] = []
     for problem in problems:
         found.append(problem)
@@ -185,7 +193,7 @@ def _told(problems: Iterator[Problem], *, print_json: bool) -> int:
                 sys.stdout.write(f"    hurts point {harm.point_id}{where}\n")
     if print_json:
         as_json(found)
-    return len(found)
+    return found
 
 
 def _show_disks(manifest: Manifest, print_json: bool) -> None:

@@ -154,12 +154,12 @@ class DiskCopy:
             elif self._known_id(new.number) != new.entry.id:
                 yield _Leaf(new.number, new, self._old_leaf(new.number))
             at = new.number + 1
-        yield from self._vanished(at, len(self._known) // ID_SIZE)
+        yield from self._vanished(at, max(len(self._known) // ID_SIZE, max(self._suspects, default=-1) + 1))
 
     def _vanished(self, start: int, end: int) -> Iterator[_Leaf]:
-        """Leaves in [start, end) that had content and have none any more."""
+        """Leaves in [start, end) without content that the archive has some for, or may have."""
         for number in range(start, end):
-            if self._known_id(number) != _NO_LEAF:
+            if self._known_id(number) != _NO_LEAF or number in self._suspects:
                 yield _Leaf(number, None, None)
 
     def _known_id(self, number: int) -> bytes:

@@ -7,10 +7,12 @@ from collections.abc import Collection, Iterable, Iterator
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Literal
 from uuid import UUID
 
 from server.domain.errors import Cancelled, Damaged, ForeignFormat, InvalidInput, NotFound
+from server.domain.immutability import Lock
 from server.ports import BLOCK_SIZE
 from server.repository import layout
 from server.repository.control import Control
@@ -20,6 +22,7 @@ from server.repository.fetch import Fetcher, NodeAt
 from server.repository.findings import Blame, Findings, Harm, Problem
 from server.repository.manifest import DiskRecord, Manifest
 from server.repository.moved import Forwarder
+from server.repository.pack import footer_in
 from server.repository.repository import Repository
 from server.repository.tree import LEAF_BITS, PAGE_BITS, Entry, Slots, content_root
 from server.repository.walk import PackIndex, Visited
@@ -35,7 +38,7 @@ Level = Literal["structure", "available", "content"]
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """The ``part``-th, from 0, of ``of`` disjoint shares of all blocks, chosen by content id: ``of`` checks reach every block."""
+    """The ``part``-th, from 0, of ``of`` disjoint shares of all blocks, by content id: ``of`` checks reach every block."""
 
     part: int
     of: int
@@ -68,8 +71,6 @@ def check(
     chosen: list[UUID] = []
     with vault.pool(THREADS, "check") as pool:
         for point_id, promised in _in_order(repo, level, points):
-            if point_id is None:
-                continue
             manifest, problem = _manifest(repo, point_id)
             if problem is not None:
                 yield problem
@@ -88,8 +89,8 @@ def check(
 
 
 def record(repo: Repository, problems: Iterable[Problem]) -> None:
-    """Keep what was found damaged in the repository, so that the next backup heals it, and withdraw what is healed. To be called
-    after every check, also one that found nothing. Errors: NotOwner, the storage's."""
+    """Keep what was found damaged in the repository, so that the next backup heals it, and withdraw what is healed. To be
+    called after every check, also one that found nothing. Errors: NotOwner, the storage's."""
     vault = repo.vault
     vault.check_owner()
     found = {bad for problem in problems for bad in problem.bad}
@@ -103,7 +104,7 @@ def undelete(repo: Repository, problems: Iterable[Problem]) -> list[str]:
     vault = repo.vault
     vault.check_owner()
     names = {_name(bad.type, bad.pack) for problem in problems for bad in problem.bad if not bad.length}
-    return [name for name in sorted(names) if vault.patiently(lambda name=name: vault.blobs.reveal(name))]  # type: ignore[misc]  # binds the loop's value
+    return [name for name in sorted(names) if vault.patiently(partial(vault.blobs.reveal, name))]
 
 
 # ---- examining --------------------------------------------------------------------------------------------------------
@@ -289,11 +290,9 @@ class _Checker:
 # ---- points -----------------------------------------------------------------------------------------------------------
 
 
-def _in_order(
-    repo: Repository, level: Level, points: Collection[UUID] | None
-) -> Iterator[tuple[UUID | None, datetime | None]]:
-    """Visible points and until when they promise to be locked. For "available" the longest promise first, so that each pack, asked
-    for once, is held to the longest."""
+def _in_order(repo: Repository, level: Level, points: Collection[UUID] | None) -> Iterator[tuple[UUID, datetime | None]]:
+    """Visible points and until when they promise to be locked. For "available" the longest promise first, so that each pack,
+    asked for once, is held to the longest."""
     hidden = set(repo.forgotten())
     ids = (layout.uuid_of(blob.name) for blob in repo.vault.blobs.list(layout.POINTS))
     wanted = (each for each in ids if each and each not in hidden and (points is None or each in points))
@@ -304,7 +303,8 @@ def _in_order(
     promises: list[tuple[float, UUID, datetime | None]] = []
     for point_id in wanted:
         manifest, _ = _manifest(repo, point_id)
-        until = manifest.lock.until if manifest is not None and manifest.lock is not None else None
+        lock: Lock | None = getattr(manifest, "lock", None)
+        until = lock.until if lock is not None else None
         promises.append((-until.timestamp() if until else 0.0, point_id, until))
     for _, point_id, until in sorted(promises, key=lambda promise: promise[:2]):
         yield point_id, until
@@ -336,11 +336,18 @@ def _root_problem(repo: Repository, manifest: Manifest, disk: DiskRecord) -> Ite
 
 
 def _readable(repo: Repository, fetcher: Fetcher, bad: Bad) -> bool:
-    """Whether what was bad can be read again: the pack is there, or a copy of the item authenticates."""
-    name = _name(bad.type, bad.pack)
-    if not bad.length:
-        return repo.vault.patiently(lambda: repo.vault.blobs.head(name)) is not None
-    return fetcher.authentic(bad.type, bad.pack, bad.offset, bad.length)
+    """Whether what was bad can be read again: the pack is complete, or a copy of the item authenticates."""
+    if bad.length:
+        return fetcher.authentic(bad.type, bad.pack, bad.offset, bad.length)
+    vault, name = repo.vault, _name(bad.type, bad.pack)
+    blob = vault.patiently(lambda: vault.blobs.head(name))
+    if blob is None:
+        return False
+    try:
+        footer_in(vault.keys, bad.type, name, blob.size, lambda start, length: vault.get(name, start=start, length=length))
+    except (Damaged, NotFound):
+        return False
+    return True
 
 
 def _name(pack_type: int, pack: bytes) -> str:

@@ -6,6 +6,9 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
+from itertools import product
+from typing import TypeVar
 
 from blake3 import blake3
 
@@ -14,7 +17,7 @@ from server.ports import BLOCK_SIZE
 from server.repository import layout
 from server.repository.crypto import CHECK_REMEDY, TYPE_DATA_PACK, TYPE_TREE_PACK
 from server.repository.moved import Forwarder
-from server.repository.pack import KIND_BLOCK, PackReader
+from server.repository.pack import KIND_BLOCK, KIND_LEAF, KIND_PAGE, RAW, ZSTD, PackReader, Room
 from server.repository.tree import ID_SIZE, MAX_NODE_SIZE, PAGE_BITS, PAGE_CHILDREN, Entry, Slots, decode_node, node_kind
 from server.repository.vault import Vault
 
@@ -22,6 +25,8 @@ MAX_GAP = 64 * 1024  # bytes fetched in vain rather than asking twice: about one
 MAX_RANGE = 8 * 1024 * 1024
 CACHED_KEYS = 4096  # derived pack keys kept, about 1 KiB each
 CACHED_NODES = 64  # of a TreeReader: at most about 3 MiB
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +51,10 @@ class Fetcher:
     def block(self, entry: Entry, sealed: bytes | memoryview) -> bytes:
         """The plain block, its content id verified."""
         return self._opened(TYPE_DATA_PACK, entry, sealed, self._open_block)
+
+    def block_in(self, room: Room, entry: Entry, sealed: bytes | memoryview) -> memoryview:
+        """As ``block``, in ``room``: valid until the room is used again."""
+        return self._opened(TYPE_DATA_PACK, entry, sealed, partial(self._open_block_in, room))
 
     def blocks(self, entries: Sequence[Entry]) -> list[bytes]:
         sealed = self.sealed(TYPE_DATA_PACK, entries)
@@ -81,24 +90,45 @@ class Fetcher:
         self._fetch_all(pack_type, entries, range(len(entries)), found)
         return found
 
+    def authentic(self, pack_type: int, pack: bytes, offset: int, length: int) -> bool:
+        """Whether an item of which no more is known opens there, or where it was moved to."""
+        kinds = (KIND_BLOCK,) if pack_type == TYPE_DATA_PACK else (KIND_LEAF, KIND_PAGE)
+        for kind, codec in product(kinds, (ZSTD, RAW)):
+            entry = Entry(pack, codec, offset, length, bytes(ID_SIZE))
+            try:
+                self.item(pack_type, kind, entry, self.sealed(pack_type, [entry])[0], BLOCK_SIZE)
+            except Damaged:
+                continue
+            return True
+        return False
+
     def _open_block(self, at: Entry, sealed: bytes | memoryview) -> bytes:
         reader = self._reader(TYPE_DATA_PACK, at.pack)
         plain = reader.open(KIND_BLOCK, at.codec, at.offset, sealed, max_size=BLOCK_SIZE)
+        self._refuse_other(reader, at, plain)
+        return plain
+
+    def _open_block_in(self, room: Room, at: Entry, sealed: bytes | memoryview) -> memoryview:
+        reader = self._reader(TYPE_DATA_PACK, at.pack)
+        plain = reader.open_in(room, KIND_BLOCK, at.codec, at.offset, sealed)
+        self._refuse_other(reader, at, plain)
+        return plain
+
+    def _refuse_other(self, reader: PackReader, at: Entry, plain: bytes | memoryview) -> None:
         if len(plain) != BLOCK_SIZE or blake3(plain, key=self._vault.keys.content).digest(length=ID_SIZE) != at.id:
             raise Damaged(
                 f"{reader.name} holds another block at byte {at.offset} than the tree says.",
                 remedy=CHECK_REMEDY,
                 fields={"object": reader.name, "offset": str(at.offset), "length": str(at.length)},
             )
-        return plain
 
     def _opened(
         self,
         pack_type: int,
         entry: Entry,
         sealed: bytes | memoryview,
-        open_at: Callable[[Entry, bytes | memoryview], bytes],
-    ) -> bytes:
+        open_at: Callable[[Entry, bytes | memoryview], T],
+    ) -> T:
         """Opened where it was fetched from, else from any other place it was moved to."""
         first = self._moved.place(pack_type, entry)
         try:

@@ -26,8 +26,8 @@ class Harm:
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """Something damaged or missing, ``object`` in the store, and everything it hurts. Without harm nothing is lost (yet): a lock
-    is too short. ``bad``: what ``record`` keeps for healing."""
+    """Something damaged or missing, ``object`` in the store, and everything it hurts. Without harm nothing is lost (yet): a
+    lock is too short. ``bad``: what ``record`` keeps for healing."""
 
     object: str
     message: str

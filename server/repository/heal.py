@@ -121,10 +121,11 @@ class Heals:
         return self._damage.hurts(TYPE_DATA_PACK, entry)
 
     def stored(self, pack_type: int, old: Entry, new: Entry) -> None:
-        """Forwarding keeps codec and length: another compression of the same content heals the new point only."""
-        if (old.codec, old.length, old.id) == (new.codec, new.length, new.id):
-            with self._lock:
-                self._found.setdefault((pack_type, old.pack[:16]), []).append(Move(old.offset, new.pack, new.offset))
+        packed_alike = (new.codec, new.length) == (old.codec, old.length)
+        codec, length = (None, None) if packed_alike else (new.codec, new.length)
+        with self._lock:
+            moves = self._found.setdefault((pack_type, old.pack[:16]), [])
+            moves.append(Move(old.offset, new.pack, new.offset, codec, length))
 
     def take(self) -> dict[tuple[int, bytes], list[Move]]:
         """Those found since the last call, by type and id of the damaged pack."""

@@ -36,8 +36,8 @@ class MarkList:
 
 
 def read_state(vault: Vault) -> tuple[dict[str, Any], Blob] | None:
-    """Keys: ``phase`` (idle, marked, sweeping), ``mark``, ``points`` (strings, to be deleted), ``final`` (points a sweep has begun
-    to delete, which cannot be recalled), ``markedAt``, ``turn``."""
+    """Keys: ``phase`` (idle, marked, sweeping), ``mark`` (the list's id), ``points`` (strings, to be deleted), ``final``
+    (points that a sweep has begun to delete: they cannot be recalled), ``markedAt`` (while sweeping), ``turn``."""
     return vault.read_versioned(layout.GC_STATE, TYPE_GC_STATE)
 
 
@@ -93,11 +93,11 @@ def doomed(vault: Vault) -> PackIndex:
         except NotFound:
             missing = mark_id  # unless a newer one has just been published, nothing can be swept by a list that is gone
             continue
-        return PackIndex(_as_blobs([*mark.dead, *mark.compact]))
+        return PackIndex(pack_blobs([*mark.dead, *mark.compact]))
     raise Conflict("Collections of this repository follow each other too fast.", remedy="Try again.")
 
 
-def _as_blobs(items: Iterable[Candidate]) -> list[Blob]:
+def pack_blobs(items: Iterable[Candidate]) -> list[Blob]:
     packs = [item for item in items if item.name.startswith((layout.PACKS, layout.TREES))]
     packs.sort(key=lambda item: item.name.rsplit("/", 1)[-1])
     return [Blob(item.name, item.size, "", item.modified) for item in packs]

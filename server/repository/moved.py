@@ -14,6 +14,7 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from server.domain.errors import Damaged, NotFound
+from server.ports import Blob
 from server.repository import layout
 from server.repository.crypto import CHECK_REMEDY, TYPE_MOVED
 from server.repository.tree import Entry
@@ -85,12 +86,12 @@ class Moves:
 
 def write_moves(
     vault: Vault, pack_type: int, pack_id: bytes, moves: Iterable[Move], *, lock_until: datetime | None = None
-) -> str:
-    """A new record for that pack; its name. Durable when it returns. ``vault.upgrade`` must have been called before."""
+) -> Blob:
+    """A new record for that pack. Durable when it returns. ``vault.upgrade`` must have been called before."""
     name = layout.moved(pack_id) + vault.new_id().hex()
     items = [move.to_json() for move in moves]
-    vault.put_once(name, vault.seal(name, TYPE_MOVED, {"type": pack_type, "items": items}), lock_until=lock_until)
-    return name
+    sealed = vault.seal(name, TYPE_MOVED, {"type": pack_type, "items": items})
+    return vault.put_once(name, sealed, lock_until=lock_until)
 
 
 def read_record(vault: Vault, name: str, pack_type: int | None = None) -> Moves:

@@ -1,80 +1,77 @@
-"""Collection of garbage in two passes (FORMAT.md §12)."""
+"""Collection of garbage in two passes (FORMAT.md §12): mark what nothing needs, later sweep it, and compact the half-empty."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 from uuid import UUID
 
-from server.domain.errors import AlreadyThere, Cancelled, Conflict, NotFound
+from server.domain.errors import Conflict, NotFound
 from server.ports import Blob
-from server.repository import layout
+from server.repository import catalog, layout
+from server.repository.compact import Compacted, compact, facts_of, flatten
 from server.repository.control import Control
-from server.repository.crypto import TYPE_GC_MARK, TYPE_GC_STATE
-from server.repository.fetch import Fetcher, NodeAt
-from server.repository.marks import doomed
+from server.repository.damage import known_damage, write_damage
+from server.repository.marks import Candidate, MarkList, doomed, pack_blobs, read_mark, read_state, write_mark, write_state
 from server.repository.pins import live_pins
+from server.repository.reach import PIN_MARGIN, Live, LiveItems, Reach, look, stop_if_asked
 from server.repository.repository import Repository
-from server.repository.tree import PAGE_BITS, decode_node, reached_packs
 from server.repository.vault import Vault
-from server.repository.walk import PackIndex, Visited
+from server.repository.walk import PackIndex
+from server.repository.worth import Footprint, PackFacts, choose, footprint
 
-__all__ = ["CollectReport", "collect", "doomed"]
+__all__ = ["CollectReport", "Compacted", "Footprint", "collect", "doomed"]
 
 MAX_SKEW = timedelta(minutes=5)
-PIN_MARGIN = timedelta(minutes=1)  # stores stamp objects with whole seconds, and from several clocks
 MARK_LIMIT = 100_000  # objects in one mark list (2 TiB of packs); the rest waits for the next collection
+FLATTEN_LIMIT = 10_000  # packs whose records one collection shortens
 DELETE_BATCH = 500
-NODE_GROUP = 64
-READERS = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CollectReport:
-    """``waiting``: an earlier mark is not old enough to sweep yet. ``live_packs`` are reached by a point or a run."""
+    """``waiting`` (with the reason): nothing was done, an earlier mark cannot be swept yet. ``deleted_bytes`` net of what
+    compaction wrote. ``locked_objects``: garbage that an Object Lock still protects; tried again by every collection.
+    ``marked_*``: what the next collection will delete; ``to_compact``: packs it will look at. ``live_packs`` are reached by a
+    point or a run. ``before`` and ``after``: what packs and forwarding records take."""
 
     waiting: bool = False
+    reason: str = ""
     deleted_points: int = 0
     deleted_objects: int = 0
     deleted_bytes: int = 0
+    locked_objects: int = 0
+    compacted: Compacted = field(default_factory=Compacted)
+    shortened: int = 0  # packs whose trails of forwarding records were
     marked_objects: int = 0
     marked_bytes: int = 0
+    to_compact: int = 0
     live_packs: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class _Candidate:
-    name: str
-    size: int
-    modified: datetime
+    before: Footprint = field(default_factory=Footprint)
+    after: Footprint = field(default_factory=Footprint)
 
 
 @dataclass(slots=True)
-class _Reach:
-    """What is alive now. ``since``: packs written after it belong, or may belong, to a run in progress."""
+class _Swept:
+    """``begun``: points that may have been deleted in part."""
 
-    data: PackIndex
-    trees: PackIndex
-    forgotten: set[UUID]
-    kept: set[UUID]  # forgotten, but parent of a run in progress
-    since: datetime | None
-    seen: Visited = field(default_factory=Visited)
-
-    def alive(self, name: str) -> bool:
-        pack_id = layout.pack_id_of(name)
-        index = self.data if name.startswith(layout.PACKS) else self.trees
-        return pack_id is None or index.marked(pack_id)
-
-    def young(self, modified: datetime) -> bool:
-        return self.since is not None and modified >= self.since - PIN_MARGIN
+    points: int = 0
+    objects: int = 0
+    size: int = 0
+    locked: int = 0
+    compacted: Compacted = field(default_factory=Compacted)
+    shortened: int = 0
+    begun: frozenset[UUID] = frozenset()
 
 
-def collect(repo: Repository, *, min_age: timedelta, control: Control | None = None) -> CollectReport:
-    """One collection: sweeps what an earlier one marked at least ``min_age`` ago, then marks anew. Safe beside running backups
-    and after a crash at any write; run it regularly.
+def collect(
+    repo: Repository, *, min_age: timedelta, region: str | None = None, control: Control | None = None
+) -> CollectReport:
+    """One collection: sweeps what an earlier one marked at least ``min_age`` ago, then marks anew. Safe beside running backups,
+    beside another collection and after a crash at any write; run it regularly. ``region`` of the store: for its prices.
 
     Errors: Conflict (clocks differ, or another collection runs), NotOwner, Damaged (a live tree cannot be read: nothing is
     deleted), Cancelled, the storage's.
@@ -83,130 +80,213 @@ def collect(repo: Repository, *, min_age: timedelta, control: Control | None = N
     vault = repo.vault
     vault.check_owner()
     now = _store_now(vault)
-    found = vault.read_versioned(layout.GC_STATE, TYPE_GC_STATE)
-    state, blob = found or ({"phase": "idle"}, None)
-    swept = CollectReport()
+    state, blob = read_state(vault) or ({"phase": "idle"}, None)
+    swept = _Swept()
     if blob is not None and state["phase"] != "idle":
-        if state["phase"] == "marked" and blob.modified + min_age > now:
-            return CollectReport(waiting=True)
-        state = {**state, "phase": "sweeping"}
-        blob = _write_state(vault, state, blob)
-        swept = _sweep(repo, state, hooks)
-    return _mark(repo, now - min_age, blob, swept, hooks)
+        marked_at = datetime.fromisoformat(state["markedAt"]) if "markedAt" in state else blob.modified
+        reason = _not_yet(vault, state["phase"], marked_at, min_age, now)
+        if reason:
+            return CollectReport(waiting=True, reason=reason)
+        state = {**state, "phase": "sweeping", "markedAt": marked_at.isoformat()}
+        blob = write_state(vault, state, blob)
+        swept = _sweep(repo, state, region, hooks)
+    report = _mark(repo, now - min_age, state, blob, swept, region, hooks)
+    catalog.refresh(repo)
+    return report
+
+
+def _not_yet(vault: Vault, phase: str, marked_at: datetime, min_age: timedelta, now: datetime) -> str:
+    """Why the mark must not be swept; "" when it may. A run that was going on when it was published may refer to what it names;
+    later runs have read it and do not."""
+    if phase == "marked" and marked_at + min_age > now:
+        return "What the last collection marked is not old enough."
+    if any(pin.since <= marked_at + PIN_MARGIN for pin in live_pins(vault)):
+        return "A backup that began before the last collection is not finished."
+    return ""
 
 
 # ---- the two passes ---------------------------------------------------------------------------------------------------
 
 
-def _mark(repo: Repository, before: datetime, state: Blob | None, swept: CollectReport, hooks: Control) -> CollectReport:
+def _mark(
+    repo: Repository,
+    before: datetime,
+    state: dict[str, Any],
+    blob: Blob | None,
+    swept: _Swept,
+    region: str | None,
+    hooks: Control,
+) -> CollectReport:
     vault = repo.vault
+    earlier = _earlier(vault, state)
+    turn = int(state.get("turn", 0)) + 1
+    bad = known_damage(vault).bad
     data, trees = PackIndex(vault.blobs.list(layout.PACKS)), PackIndex(vault.blobs.list(layout.TREES))
-    reach = _reach(repo, data, trees, hooks)
-    marked: list[_Candidate] = []
-    for blob in _packs(vault):
-        if len(marked) == MARK_LIMIT:
-            break
-        if blob.modified <= before and not reach.young(blob.modified) and not _listed_late(reach, blob):
-            if reach.alive(blob.name):
-                continue
-            marked.append(_Candidate(blob.name, blob.size, blob.modified))
-    mark_id = vault.new_id().hex()
-    name = f"{layout.GC_MARKS}{mark_id}"
-    rows = [[item.name, item.size, item.modified.isoformat()] for item in marked]
-    doomed = sorted(str(point) for point in reach.forgotten - reach.kept)
-    vault.put_once(name, vault.seal(name, TYPE_GC_MARK, {"objects": rows}))
-    _write_state(vault, {"phase": "marked", "mark": mark_id, "points": doomed}, state)
-    stale = [blob.name for blob in vault.blobs.list(layout.GC_MARKS) if blob.name != name]
+    reach = look(repo, data, trees, LiveItems(turn), hooks, doomed=None, watched=(each.pack[:16] for each in bad))
+    if bad and (gone := [each for each in bad if each.pack[:16] not in reach.met]):
+        write_damage(vault, bad.difference(gone), at=vault.clock.now())
+    total, dead, facts = _sift(vault, reach, earlier, before, region)
+    mark = MarkList(
+        tuple(dead),
+        _chosen(vault, reach, earlier, facts, region, hooks),
+        tuple(sorted(reach.winding))[:FLATTEN_LIMIT],
+    )
+    mark_id = write_mark(vault, mark)
+    points = reach.forgotten - reach.kept
+    final = points & reach.there & (swept.begun | {UUID(point) for point in state.get("final", ())})
+    content = {"phase": "marked", "mark": mark_id, "points": _texts(points), "final": _texts(final), "turn": turn}
+    write_state(vault, content, blob)
+    stale = [each.name for each in vault.blobs.list(layout.GC_MARKS) if each.name != layout.GC_MARKS + mark_id]
     vault.patiently(lambda: vault.blobs.delete(stale))
-    return CollectReport(
-        deleted_points=swept.deleted_points,
-        deleted_objects=swept.deleted_objects,
-        deleted_bytes=swept.deleted_bytes,
-        marked_objects=len(marked),
-        marked_bytes=sum(item.size for item in marked),
-        live_packs=data.marked_count() + trees.marked_count(),
+    return _report(vault, swept, mark, total, data.marked_count() + trees.marked_count(), region)
+
+
+def _sweep(repo: Repository, state: dict[str, Any], region: str | None, hooks: Control) -> _Swept:
+    """Recall is refused from here on. Points forgotten since the mark count as alive: they may still be recalled later."""
+    vault = repo.vault
+    mark = _named(vault, state)
+    chosen = PackIndex(pack_blobs(mark.compact))
+    data = PackIndex(pack_blobs(item for item in [*mark.dead, *mark.compact] if item.name.startswith(layout.PACKS)))
+    trees = PackIndex(pack_blobs(item for item in [*mark.dead, *mark.compact] if item.name.startswith(layout.TREES)))
+    wanted = {UUID(point) for point in state["points"]}
+    reach = look(repo, data, trees, LiveItems(among=chosen), hooks, doomed=wanted)
+    points = sorted(reach.forgotten.intersection(wanted) - reach.kept)
+    swept = _Swept(begun=frozenset(points))
+    if reach.unreadable:
+        return swept  # a point forgotten since the mark is damaged: it is left out of the next one
+    kept = _delete(vault, [layout.point(point) for point in points], hooks)
+    leftover = [point for point in reach.forgotten - reach.kept if point not in reach.there]
+    over = [layout.forgotten(point) for point in dict.fromkeys([*points, *leftover]) if layout.point(point) not in kept]
+    _delete(vault, over, hooks)
+    dead = [item for item in mark.dead if not reach.alive(item.name) and not reach.young(item.modified)]
+    locked = _delete(vault, [item.name for item in dead], hooks)
+    gone = [item for item in dead if item.name not in locked]
+    swept.points, swept.locked = len(points) - len(kept), len(kept) + len(locked)
+    swept.objects, swept.size = len(gone), sum(item.size for item in gone)
+    swept.compacted = compact(vault, mark.compact, reach.items, region, hooks)
+    swept.shortened = flatten(vault, mark.flatten, hooks)
+    return swept
+
+
+def _delete(vault: Vault, names: Sequence[str], hooks: Control) -> set[str]:
+    """Returns those that a lock protects."""
+    locked: set[str] = set()
+    for at in range(0, len(names), DELETE_BATCH):
+        stop_if_asked(hooks)
+        vault.check_owner()
+        locked.update(vault.patiently(partial(vault.blobs.delete, names[at : at + DELETE_BATCH])))
+    return locked
+
+
+# ---- what to mark -----------------------------------------------------------------------------------------------------
+
+
+def _sift(
+    vault: Vault, reach: Reach, earlier: MarkList, before: datetime, region: str | None
+) -> tuple[Footprint, list[Candidate], list[PackFacts]]:
+    """What everything takes; what nothing needs, at most MARK_LIMIT; and live packs with what is known of their items.
+
+    What was named before comes first: it stays named until it is gone, as a collection that was held up may still be about to
+    delete it."""
+    named = {item.name for item in (*earlier.dead, *earlier.compact)}
+    total = Footprint()
+    again: list[Candidate] = []
+    fresh: list[Candidate] = []
+    facts: list[PackFacts] = []
+    for blob in _objects(vault):
+        own = footprint(1, blob.size, blob.storage_class, region)
+        total = Footprint(total.objects + 1, total.size_bytes + own.size_bytes, total.usd_month + own.usd_month)
+        old = blob.modified <= before and not reach.young(blob.modified)
+        if not reach.known(blob) or not (old or blob.name in named):
+            continue
+        pack_id = layout.pack_id_of(blob.name)
+        if not reach.alive(blob.name):
+            where = again if blob.name in named else fresh
+            if len(where) < MARK_LIMIT:
+                where.append(Candidate(blob.name, blob.size, blob.modified))
+        elif not blob.name.startswith(layout.MOVED) and pack_id and (live := reach.items.get(pack_id)) is not None:
+            facts.append(_facts(blob, live))
+    return total, [*again, *fresh][:MARK_LIMIT], facts
+
+
+def _facts(blob: Blob, live: Live) -> PackFacts:
+    return PackFacts(
+        name=blob.name,
+        size=blob.size,
+        live_items=len(live.offsets),
+        live_bytes=live.size,
+        storage_class=blob.storage_class,
     )
 
 
-def _sweep(repo: Repository, state: dict[str, Any], hooks: Control) -> CollectReport:
-    vault = repo.vault
-    marked = _read_mark(vault, state["mark"])
-    data = PackIndex(_as_blobs(marked, layout.PACKS))
-    trees = PackIndex(_as_blobs(marked, layout.TREES))
-    reach = _reach(repo, data, trees, hooks)
-    doomed = [UUID(point) for point in state["points"]]
-    points = [point for point in doomed if point in reach.forgotten and point not in reach.kept]
-    there = {layout.uuid_of(blob.name) for blob in vault.blobs.list(layout.POINTS)}
-    leftover = [point for point in reach.forgotten if point not in there]
-    dead = [item for item in marked if not reach.alive(item.name) and not reach.young(item.modified)]
-    _delete(vault, [layout.point(point) for point in points], hooks)
-    _delete(vault, [layout.forgotten(point) for point in dict.fromkeys([*points, *leftover])], hooks)
-    _delete(vault, [item.name for item in dead], hooks)
-    return CollectReport(deleted_points=len(points), deleted_objects=len(dead), deleted_bytes=sum(item.size for item in dead))
+def _chosen(
+    vault: Vault,
+    reach: Reach,
+    earlier: MarkList,
+    facts: Iterable[PackFacts],
+    region: str | None,
+    hooks: Control,
+) -> tuple[Candidate, ...]:
+    """Those worth it and not locked, and those that were named before."""
+    named: dict[str, Candidate] = {}
+    for item in earlier.compact:
+        index = reach.data if item.name.startswith(layout.PACKS) else reach.trees
+        if (layout.pack_id_of(item.name) or b"") in index and reach.alive(item.name):
+            named[item.name] = item
+    for each in choose((each for each in facts if each.name not in named), region):
+        stop_if_asked(hooks)
+        blob = vault.patiently(partial(vault.blobs.head, each.name))
+        live = reach.items.get(layout.pack_id_of(each.name) or b"")
+        if blob is not None and live is not None and not facts_of(vault, blob, live).locked:
+            named[blob.name] = Candidate(blob.name, blob.size, blob.modified)
+    return tuple(named.values())
 
 
-def _delete(vault: Vault, names: Sequence[str], hooks: Control) -> None:
-    for at in range(0, len(names), DELETE_BATCH):
-        _stop_if_asked(hooks)
-        vault.check_owner()
-        batch = names[at : at + DELETE_BATCH]
-        vault.patiently(lambda batch=batch: vault.blobs.delete(batch))  # type: ignore[misc]  # binds the loop's value
+def _objects(vault: Vault) -> Iterator[Blob]:
+    for prefix in (layout.PACKS, layout.TREES, layout.MOVED):
+        yield from vault.blobs.list(prefix)
 
 
-# ---- what is alive ----------------------------------------------------------------------------------------------------
+def _earlier(vault: Vault, state: dict[str, Any]) -> MarkList:
+    return _named(vault, state) if state.get("mark") else MarkList()
 
 
-def _reach(repo: Repository, data: PackIndex, trees: PackIndex, hooks: Control) -> _Reach:
-    """Tombstones first, then pins, then points: the order §12 relies on."""
-    vault = repo.vault
-    forgotten = set(repo.forgotten())
-    pins = list(live_pins(vault))
-    kept = {pin.parent for pin in pins if pin.parent is not None} & forgotten
-    reach = _Reach(data, trees, forgotten, kept, min((pin.since for pin in pins), default=None))
-    with vault.pool(READERS, "collect") as pool:
-        for blob in vault.blobs.list(layout.POINTS):
-            point_id = layout.uuid_of(blob.name)
-            if point_id is None or point_id in forgotten - kept:
-                continue
-            _stop_if_asked(hooks)
-            try:
-                manifest = repo.manifest(point_id)
-            except NotFound:
-                continue  # collected by a sweep that was still going on
-            for disk in manifest.disks:
-                if disk.root is not None:
-                    _follow(vault, [NodeAt(disk.root, disk.level, 0)], reach, pool, hooks)
-    return reach
+def _named(vault: Vault, state: dict[str, Any]) -> MarkList:
+    """The list that the state names. Empty when it is gone: its sweep was finished."""
+    try:
+        return read_mark(vault, state["mark"])
+    except NotFound:
+        return MarkList()
 
 
-def _follow(vault: Vault, nodes: Iterable[NodeAt], reach: _Reach, pool: Executor, hooks: Control) -> None:
-    """Mark every pack below ``nodes``, each node once. Depth first by pages, so that few nodes wait."""
-    fetcher = Fetcher(vault)
-    stack = [[node for node in nodes if reach.seen.add(node.entry)]]
-    while stack:
-        _stop_if_asked(hooks)
-        group = stack.pop()
-        parts = [group[at : at + NODE_GROUP] for at in range(0, len(group), NODE_GROUP)]
-        for part, plains in zip(parts, pool.map(fetcher.plain_nodes, parts), strict=True):
-            for node, plain in zip(part, plains, strict=True):
-                reach.trees.mark(node.entry.pack)
-                if node.level == 0:
-                    for pack in reached_packs(0, plain):
-                        reach.data.mark(pack)
-                    continue
-                children = decode_node(vault.keys.tree, node.level, node.number, node.entry.id, plain)
-                below = [NodeAt(entry, node.level - 1, node.number << PAGE_BITS | slot) for slot, entry in children.items()]
-                stack.append([child for child in below if reach.seen.add(child.entry)])
+def _texts(points: Iterable[UUID]) -> list[str]:
+    return sorted(map(str, points))
 
 
-def _listed_late(reach: _Reach, blob: Blob) -> bool:
-    """Written after the first listing: not looked for while walking, so nothing is known about it."""
-    pack_id = layout.pack_id_of(blob.name)
-    index = reach.data if blob.name.startswith(layout.PACKS) else reach.trees
-    return pack_id is None or index.size(pack_id) is None
-
-
-# ---- state ------------------------------------------------------------------------------------------------------------
+def _report(
+    vault: Vault, swept: _Swept, mark: MarkList, total: Footprint, live_packs: int, region: str | None
+) -> CollectReport:
+    moved = swept.compacted
+    gone = footprint(
+        swept.objects + moved.packs - moved.written_objects,
+        swept.size + moved.freed_bytes - moved.written_bytes,
+        vault.storage_class,
+        region,
+    )
+    return CollectReport(
+        deleted_points=swept.points,
+        deleted_objects=swept.objects + moved.packs,
+        deleted_bytes=swept.size + moved.freed_bytes - moved.written_bytes,
+        locked_objects=swept.locked,
+        compacted=moved,
+        shortened=swept.shortened,
+        marked_objects=len(mark.dead),
+        marked_bytes=sum(item.size for item in mark.dead),
+        to_compact=len(mark.compact),
+        live_packs=live_packs,
+        before=Footprint(total.objects + gone.objects, total.size_bytes + gone.size_bytes, total.usd_month + gone.usd_month),
+        after=total,
+    )
 
 
 def _store_now(vault: Vault) -> datetime:
@@ -219,38 +299,3 @@ def _store_now(vault: Vault) -> datetime:
             remedy="Set the appliance's clock right, for example with chrony.",
         )
     return theirs
-
-
-def _write_state(vault: Vault, content: dict[str, Any], before: Blob | None) -> Blob:
-    sealed = vault.seal(layout.GC_STATE, TYPE_GC_STATE, content)
-    try:
-        if before is None:
-            return vault.put_once(layout.GC_STATE, sealed)
-        return vault.replace(layout.GC_STATE, sealed, before.version)
-    except AlreadyThere:
-        raise Conflict("Another collection or a recall is going on in this repository.", remedy="Try again later.") from None
-
-
-def _read_mark(vault: Vault, mark_id: str) -> list[_Candidate]:
-    name = f"{layout.GC_MARKS}{mark_id}"
-    try:
-        rows = vault.read_sealed(name, TYPE_GC_MARK)["objects"]
-    except NotFound:
-        return []  # its sweep was finished; only the new mark's state was not written
-    return [_Candidate(row[0], row[1], datetime.fromisoformat(row[2])) for row in rows]
-
-
-def _as_blobs(marked: Iterable[_Candidate], prefix: str) -> Iterator[Blob]:
-    for item in marked:
-        if item.name.startswith(prefix):
-            yield Blob(item.name, item.size, "", item.modified)
-
-
-def _packs(vault: Vault) -> Iterator[Blob]:
-    yield from vault.blobs.list(layout.PACKS)
-    yield from vault.blobs.list(layout.TREES)
-
-
-def _stop_if_asked(hooks: Control) -> None:
-    if hooks.cancelled():
-        raise Cancelled("The collection was stopped.")

@@ -9,7 +9,7 @@ from uuid import UUID
 from server.domain.errors import AlreadyThere, Damaged, NotFound
 from server.domain.immutability import LockRequest, lock_for
 from server.domain.repository import StorageClass
-from server.ports import Blobs, Clock
+from server.ports import Blob, Blobs, Clock
 from server.repository import catalog, layout, opening
 from server.repository.control import Control, DiskInput, Progress, Tuning, resume_index
 from server.repository.crypto import (
@@ -156,7 +156,7 @@ class Repository:
         """Points forgotten and not collected yet: ``recall`` brings them back."""
         for blob in self.vault.blobs.list(layout.FORGOTTEN):
             point_id = layout.uuid_of(blob.name)
-            if point_id is not None:
+            if point_id is not None and not _says_recalled(blob):
                 yield point_id
 
     def begin(
@@ -191,30 +191,40 @@ class Repository:
         name = layout.forgotten(point_id)
         if self.vault.patiently(lambda: self.vault.blobs.head(layout.point(point_id))) is None or self._is_forgotten(point_id):
             return
+        sealed = self.vault.seal(name, TYPE_TOMBSTONE, {"point": str(point_id), "at": self.vault.clock.now().isoformat()})
+        recalled = self.vault.patiently(lambda: self.vault.blobs.head(name))
         try:
-            content = {"point": str(point_id), "at": self.vault.clock.now().isoformat()}
-            self.vault.put_once(name, self.vault.seal(name, TYPE_TOMBSTONE, content))
+            if recalled is not None:
+                self.vault.replace(name, sealed, recalled.version)
+            else:
+                self.vault.put_once(name, sealed)
         except AlreadyThere:
             return  # forgotten by somebody else in the same moment
 
     def recall(self, point_id: UUID) -> None:
         """Undo ``forget``. Idempotent. NotFound once its data has begun to be deleted."""
         self.vault.check_owner()
+        state = self.vault.read_versioned(layout.GC_STATE, TYPE_GC_STATE)  # before looking: a sweep since then changes it
         if self.vault.patiently(lambda: self.vault.blobs.head(layout.point(point_id))) is None:
             raise _no_point(point_id)
         if not self._is_forgotten(point_id):
             return
-        state = self.vault.read_versioned(layout.GC_STATE, TYPE_GC_STATE)
-        if state is not None:
-            content, blob = state
-            if content["phase"] == "sweeping":
+        content = state[0] if state is not None else {}
+        idle = self.vault.seal(layout.GC_STATE, TYPE_GC_STATE, {**content, "phase": "idle"})
+        try:
+            if state is None:
+                self.vault.put_once(layout.GC_STATE, idle)
+            elif content["phase"] == "sweeping" or str(point_id) in content.get("final", ()):
                 raise _no_point(point_id)
-            idle = self.vault.seal(layout.GC_STATE, TYPE_GC_STATE, {"phase": "idle"})
-            try:
-                self.vault.replace(layout.GC_STATE, idle, blob.version)
-            except AlreadyThere:
-                raise _no_point(point_id) from None
-        self.vault.patiently(lambda: self.vault.blobs.delete([layout.forgotten(point_id)]))
+            else:
+                self.vault.replace(layout.GC_STATE, idle, state[1].version)
+        except AlreadyThere:
+            raise _no_point(point_id) from None
+        name = layout.forgotten(point_id)
+        if self.vault.patiently(lambda: self.vault.blobs.delete([name])):  # the bucket locks whatever is written
+            locked = self.vault.patiently(lambda: self.vault.blobs.head(name))
+            if locked is not None:
+                self.vault.replace(name, b"", locked.version)
 
     def usage(self) -> Usage:
         """What the folder holds now, garbage included."""
@@ -225,7 +235,8 @@ class Repository:
         return Usage(objects, stored)
 
     def _is_forgotten(self, point_id: UUID) -> bool:
-        return self.vault.patiently(lambda: self.vault.blobs.head(layout.forgotten(point_id))) is not None
+        tombstone = self.vault.patiently(lambda: self.vault.blobs.head(layout.forgotten(point_id)))
+        return tombstone is not None and not _says_recalled(tombstone)
 
     def _manifest_if_there(self, point_id: UUID) -> Manifest | None:
         try:
@@ -235,6 +246,11 @@ class Repository:
         if manifest.id != point_id:
             raise Damaged(f"Point {point_id} holds the manifest of another.", fields={"object": layout.point(point_id)})
         return manifest
+
+
+def _says_recalled(tombstone: Blob) -> bool:
+    """An empty one: recalled, where it could not be deleted."""
+    return tombstone.size == 0
 
 
 def _no_point(point_id: UUID) -> NotFound:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from blake3 import blake3
@@ -171,3 +171,21 @@ def reached_packs(level: int, data: bytes) -> list[bytes]:
     _, _, _, pack_count, _, _ = _HEAD.unpack_from(data)
     start = _HEAD.size + _width(level) // 8
     return [data[start + 20 * i : start + 20 * i + 20] for i in range(pack_count)]
+
+
+def leaf_entries(data: bytes, wanted: Callable[[bytes], bool]) -> Iterator[Entry]:
+    """Of an authenticated plain leaf, the entries whose pack reference is ``wanted``."""
+    _, _, count, _, _, _ = _HEAD.unpack_from(data)
+    packs = reached_packs(0, data)
+    chosen = [wanted(pack) for pack in packs]
+    if not any(chosen):
+        return
+    columns = _HEAD.size + _width(0) // 8 + 20 * len(packs)
+    which = struct.unpack_from(f"<{count}H", data, columns)
+    codecs = data[columns + 2 * count : columns + 3 * count]
+    offsets = struct.unpack_from(f"<{count}I", data, columns + 3 * count)
+    lengths = struct.unpack_from(f"<{count}I", data, columns + 7 * count)
+    ids = columns + 11 * count
+    for i in range(count):
+        if chosen[which[i]]:
+            yield Entry(packs[which[i]], codecs[i], offsets[i], lengths[i], data[ids + 16 * i : ids + 16 * i + 16])

@@ -16,9 +16,11 @@ from dataclasses import dataclass, field
 from server.domain.errors import Cancelled, Damaged
 from server.ports import BLOCK_SIZE
 from server.repository import layout
-from server.repository.check import Harm, Problem
 from server.repository.control import Control, Progress
+from server.repository.crypto import TYPE_DATA_PACK, TYPE_TREE_PACK
+from server.repository.damage import Bad
 from server.repository.fetch import Fetcher, NodeAt, TreeReader
+from server.repository.findings import Harm, Problem
 from server.repository.manifest import DiskRecord, Manifest
 from server.repository.repository import Repository
 from server.repository.tree import LEAF_BITS, LEAF_BLOCKS, Entry, Slots, content_root
@@ -130,7 +132,7 @@ class _Work:
         try:
             yield from leaf_refs(self._fetcher, NodeAt(disk.root, disk.level, 0), first)
         except Damaged as damaged:
-            self._blame(disk, damaged, 0, disk.size_bytes)
+            self._blame(disk, damaged, 0, disk.size_bytes, None)
 
     def _leaf(self, disk: DiskRecord, at: NodeAt) -> None:
         """Begin to read what is to be read of a leaf."""
@@ -143,7 +145,8 @@ class _Work:
                 return
             slots = self._fetcher.node(at)
         except Damaged as damaged:
-            self._blame(disk, damaged, begin, min(disk.size_bytes, begin + LEAF_BLOCKS * BLOCK_SIZE))
+            end = min(disk.size_bytes, begin + LEAF_BLOCKS * BLOCK_SIZE)
+            self._blame(disk, damaged, begin, end, _bad(TYPE_TREE_PACK, at.entry))
             return
         first = at.number << LEAF_BITS
         wanted = [(first + slot, entry) for slot, entry in slots.items() if before.get(slot) != entry]
@@ -197,11 +200,17 @@ class _Work:
         disk, future, length = self._reading.popleft()
         bad = future.result()
         self.report.blocks += length - len(bad)
-        for (index, _), damaged in bad:
-            self._blame(disk, damaged, index * BLOCK_SIZE, min(disk.size_bytes, (index + 1) * BLOCK_SIZE))
+        for (index, entry), damaged in bad:
+            end = min(disk.size_bytes, (index + 1) * BLOCK_SIZE)
+            self._blame(disk, damaged, index * BLOCK_SIZE, end, _bad(TYPE_DATA_PACK, entry))
         done = self.report.blocks * BLOCK_SIZE
         self._control.progress(Progress(done, done, 0))
 
-    def _blame(self, disk: DiskRecord, damaged: Damaged, start: int, end: int) -> None:
+    def _blame(self, disk: DiskRecord, damaged: Damaged, start: int, end: int, bad: Bad | None) -> None:
         harm = Harm(self._manifest.id, disk.disk_id, start, end)
-        self.report.problems.append(Problem(damaged.fields.get("object", ""), damaged.message, (harm,)))
+        name = damaged.fields.get("object", "")
+        self.report.problems.append(Problem(name, damaged.message, (harm,), (bad,) if bad else ()))
+
+
+def _bad(pack_type: int, entry: Entry) -> Bad:
+    return Bad(pack_type, entry.pack, entry.offset, entry.length)

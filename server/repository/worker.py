@@ -11,7 +11,7 @@ from blake3 import blake3
 
 from server.domain.errors import InvalidInput
 from server.ports import BLOCK_SIZE, BlockRef
-from server.repository.crypto import TAG_SIZE, TYPE_DATA_PACK
+from server.repository.crypto import TYPE_DATA_PACK
 from server.repository.fetch import TreeReader
 from server.repository.heal import Heals
 from server.repository.known import KnownBlocks
@@ -24,7 +24,6 @@ Read = Callable[[BlockRef], bytes | bytearray]
 ZERO_BLOCK = bytes(BLOCK_SIZE)
 WORTH_IT = BLOCK_SIZE - BLOCK_SIZE // 32  # a frame above this size is not kept: the block is stored raw
 SAMPLES, SAMPLE_SIZE = 8, 4096  # of a block that is probed: 20 µs instead of zstd's 85 (level 1) or more
-HEALING_LEVELS = range(1, 10)
 
 
 @dataclass(slots=True)
@@ -118,7 +117,7 @@ class BlockWorker:
             return same
         entry = self._known.find(content_id)
         if entry is None:
-            codec, payload = self._compressed(data) if same is None else self._as_before(data, same)
+            codec, payload = self._compressed(data)
             entry = self._sink.add(KIND_BLOCK, codec, payload, ref.index, content_id)
             done.written += 1
             self._known.add(entry)
@@ -141,16 +140,6 @@ class BlockWorker:
                 return ZSTD, packed
         local.raw = True
         return RAW, data
-
-    def _as_before(self, data: bytes | bytearray, same: Entry) -> tuple[int, bytes | bytearray]:
-        """Of the size a damaged item had, so that older points can be led to it; as usual when no level gives that."""
-        if same.codec == RAW:
-            return RAW, data
-        for level in (self._level, *HEALING_LEVELS):
-            packed = zstandard.ZstdCompressor(level=level).compress(data)
-            if len(packed) + TAG_SIZE == same.length:
-                return ZSTD, packed
-        return self._compressed(data)
 
 
 def _looks_random(compressor: zstandard.ZstdCompressor, data: bytes | bytearray) -> bool:

@@ -297,6 +297,7 @@ def _commit(run: Run, job: _Job, backup: BackupRun) -> Manifest:
         disks=results,
         retention={"days": document["keepDays"], "schedule": SCHEDULE, "policy": job.manifest.resource.get("policy", "")},
         archive=make_origin(job.source, job.manifest).to_json(),
+        control=Control(cancelled=run.halted),
     )
 
 

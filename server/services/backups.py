@@ -2,32 +2,36 @@
 
 What is read is decided once and kept in the task (``plan``), so that a resumed task goes on with the same comparison. A disk's
 ``checkpoint`` says how far it came. The point appears in the appliance only after its manifest is in the repository.
+
+Blocks of the previous backup that a check found damaged are read again besides the changed ones, which heals it where the
+source still holds the same; a previous backup whose manifest is damaged is not built upon.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 from uuid import UUID, uuid5
 
-from server.domain import repository as stored
-from server.domain.errors import AwsNotFound, AwsRejected, InvalidInput, NotFound
+from server.domain.errors import AwsNotFound, AwsRejected, Damaged, InvalidInput, NotFound
+from server.domain.immutability import LockRequest
+from server.domain.policy import Retention
 from server.domain.restore import Leg, PointState, RestorePoint
 from server.domain.session import Level, Task
-from server.domain.workload import Place, place
-from server.ports import BLOCK_SIZE, BlockRef, DiskSnapshot, Order, Select, Tx, Where
+from server.ports import BLOCK_SIZE, DiskSnapshot, Select, Tx, Where
 from server.repository.control import Control, DiskInput, Progress, resume_index
 from server.repository.manifest import Manifest
-from server.repository.repository import Repository
 from server.repository.run import BackupRun, DiskResult
-from server.services.context import Services
+from server.services import checks, verification
+from server.services.backup_sources import Job, counted, listed, load, no_base, plan_for, with_suspects
 from server.services.slots import wait_for_slot
-from server.services.steps import Done, Line, Next, Run
-from server.services.wording import rate, size, span
+from server.services.steps import Change, Done, Line, Next, Run
+from server.services.wording import count, rate, size, span
 
-_CHECK_EVERY: Final = 5_000  # blocks counted between looks at the cancel flag
+SCHEDULE: Final = "daily"  # the only type of schedule there is
+LOST_TOLD: Final = 20  # objects named with a log line
+HEAL: Final = "heal"  # the stage in which points a check found damaged are looked at again
 
 
 def point_id(task: Task) -> UUID:
@@ -40,101 +44,17 @@ def step(run: Run, snapshot_point: UUID) -> Next | Done:
     if not run.app.data_slots.acquire(blocking=False):
         return wait_for_slot(run, "backup")
     try:
-        return _back_up(run, _load(run, snapshot_point))
+        return _back_up(run, load(run, snapshot_point))
     finally:
         run.app.data_slots.release()
-
-
-# ---- what to read -----------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Job:
-    """What the leg works on. ``previous``: this resource's newest backup in this repository."""
-
-    snapshot: RestorePoint
-    previous: RestorePoint | None
-    row: stored.Repository
-    repository: Repository
-    place: Place
-    disks: tuple[DiskSnapshot, ...]
-
-
-def _load(run: Run, snapshot_point: UUID) -> _Job:
-    repository_id = UUID(run.task.document["repository"])
-    with run.app.store.transaction() as tx:
-        snapshot = tx.points.get(snapshot_point)
-        if snapshot.state is not PointState.AVAILABLE:
-            raise NotFound("The snapshot was deleted before it was backed up.", remedy="Run the policy again.")
-        row = tx.repositories.get(repository_id)
-        account = tx.accounts.get(snapshot.account_id)
-        previous = _previous(tx, snapshot.resource_id, repository_id)
-    return _Job(
-        snapshot=snapshot,
-        previous=previous,
-        row=row,
-        repository=run.app.open_repository(row),
-        place=place(account, snapshot.region),
-        disks=run.app.workloads[snapshot.workload].disks(snapshot.document),
-    )
-
-
-def _previous(tx: Tx, resource_id: UUID, repository_id: UUID) -> RestorePoint | None:
-    where = (
-        Where("resource_id", "eq", resource_id),
-        Where("repository_id", "eq", repository_id),
-        Where("leg", "eq", Leg.BACKUP),
-        Where("state", "eq", PointState.AVAILABLE),
-    )
-    rows = tx.points.page(Select(where=where, order=(Order("at", descending=True),), limit=1))
-    return rows[0] if rows else None
-
-
-def _plan(run: Run, job: _Job, *, parent: RestorePoint | None) -> dict[str, Any]:
-    """``{"parent": id | None, "disks": {disk id: {"base": snapshot id | None, "blocks": number to handle}}}``."""
-    bases: dict[str, str] = {}
-    if parent is not None:
-        past = run.app.workloads[parent.workload].disks(parent.document)
-        bases = {disk.disk_id: disk.snapshot_id for disk in past}
-    disks = {}
-    for disk in job.disks:
-        base = bases.get(disk.disk_id)
-        try:
-            blocks = _counted(run, _listed(run.app, job.place, disk, base, 0))
-        except (AwsNotFound, AwsRejected) as error:
-            if base is None:
-                raise
-            run.log(_no_base(run, disk, error.message), Level.WARNING)
-            base, blocks = None, _counted(run, _listed(run.app, job.place, disk, None, 0))
-        disks[disk.disk_id] = {"base": base, "blocks": blocks}
-    started = run.app.clock.now().isoformat()
-    return {"parent": str(parent.id) if parent else None, "disks": disks, "started": started}
-
-
-def _no_base(run: Run, disk: DiskSnapshot, why: str) -> str:
-    return f"{run.task.name}: {disk.disk_id} cannot be compared with its previous snapshot, so all of it is read. {why}"
-
-
-def _listed(app: Services, where: Place, disk: DiskSnapshot, base: str | None, start: int) -> Iterator[BlockRef]:
-    if base is None:
-        return app.blocks.allocated(where, disk.snapshot_id, start_index=start)
-    return app.blocks.changed(where, base, disk.snapshot_id, start_index=start)
-
-
-def _counted(run: Run, refs: Iterator[BlockRef]) -> int:
-    number = 0
-    for number, _ in enumerate(refs, start=1):
-        if number % _CHECK_EVERY == 0:
-            run.check()
-    return number
 
 
 # ---- the work ---------------------------------------------------------------------------------------------------------
 
 
-def _back_up(run: Run, job: _Job) -> Next | Done:
+def _back_up(run: Run, job: Job) -> Next | Done:
     if "plan" not in run.task.document:
-        plan = _plan(run, job, parent=job.previous)
+        plan = plan_for(run, job, parent=job.previous)
         run.save({**run.task.document, "plan": plan, "results": {}})
         run.log(_opening(run, job))
     backup = _begin(run, job)
@@ -151,7 +71,7 @@ def _back_up(run: Run, job: _Job) -> Next | Done:
     return _registered(run, job, manifest)
 
 
-def _opening(run: Run, job: _Job) -> str:
+def _opening(run: Run, job: Job) -> str:
     disks = run.task.document["plan"]["disks"]
     total = size(_total(run))
     if all(disk["base"] for disk in disks.values()) and job.previous is not None:
@@ -164,29 +84,56 @@ def _total(run: Run) -> int:
     return blocks * BLOCK_SIZE
 
 
-def _begin(run: Run, job: _Job) -> BackupRun:
+def _begin(run: Run, job: Job) -> BackupRun:
     parent = run.task.document["plan"]["parent"]
+    lock = _lock(run, job)
     try:
-        return job.repository.begin(point_id(run.task), parent=UUID(parent) if parent else None)
+        return job.repository.begin(point_id(run.task), parent=UUID(parent) if parent else None, lock=lock)
     except NotFound as error:
         if parent is None:
             raise
         run.log(f"{run.task.name}: the previous backup is not in the repository any more. {error.message}", Level.WARNING)
+    except Damaged as error:
+        if parent is None:
+            raise
+        text = f"{run.task.name}: the previous backup is damaged, so all of the source is read. {error.message}"
+        run.log(text, Level.WARNING, code=error.code)
+        _mark_healing(run)
     kept = {key: value for key, value in run.task.document.items() if key not in ("checkpoint", "results")}
-    run.save({**kept, "plan": _plan(run, job, parent=None), "results": {}})
-    return job.repository.begin(point_id(run.task), parent=None)
+    run.save({**kept, "plan": plan_for(run, job, parent=None), "results": {}})
+    return job.repository.begin(point_id(run.task), parent=None, lock=lock)
 
 
-def _disk(run: Run, job: _Job, backup: BackupRun, disk: DiskSnapshot) -> None:
-    """Back one disk up and keep its result. Falls back to reading all of it when its base vanished meanwhile."""
+def _mark_healing(run: Run) -> None:
+    """What is damaged is being stored anew: afterwards the damaged points are looked at again."""
+    if not run.task.document.get("healing"):
+        run.save({**run.task.document, "healing": True})
+
+
+def _days(task: Task) -> int:
+    """How long the backup is to be kept."""
+    days: int = task.document.get("backupDays", Retention().backup_days)
+    return days
+
+
+def _lock(run: Run, job: Job) -> LockRequest | None:
+    """Where what is written is locked: for how long. A run started by hand counts as one of the schedule."""
+    return LockRequest(SCHEDULE, _days(run.task)) if job.row.immutable else None
+
+
+def _disk(run: Run, job: Job, backup: BackupRun, disk: DiskSnapshot) -> None:
+    """Back one disk up and keep its result. Falls back to reading all of it when its base vanished meanwhile, or when what the
+    previous backup knows of the disk cannot be read."""
     base = run.task.document["plan"]["disks"][disk.disk_id]["base"]
     try:
         result = _read(run, job, backup, disk, base)
-    except (AwsNotFound, AwsRejected, InvalidInput) as error:
+    except (AwsNotFound, AwsRejected, InvalidInput, Damaged) as error:
         if base is None:
             raise
-        run.log(_no_base(run, disk, error.message), Level.WARNING)
-        blocks = _counted(run, _listed(run.app, job.place, disk, None, 0))
+        run.log(no_base(run, disk, error.message), Level.WARNING)
+        if isinstance(error, Damaged):
+            _mark_healing(run)
+        blocks = counted(run, listed(run.app, job.place, disk, None, 0))
         plan = run.task.document["plan"]
         disks = {**plan["disks"], disk.disk_id: {"base": None, "blocks": blocks}}
         kept = {key: value for key, value in run.task.document.items() if key != "checkpoint"}
@@ -196,14 +143,20 @@ def _disk(run: Run, job: _Job, backup: BackupRun, disk: DiskSnapshot) -> None:
     run.save({**kept, "results": {**kept["results"], disk.disk_id: result.to_json()}})
 
 
-def _read(run: Run, job: _Job, backup: BackupRun, disk: DiskSnapshot, base: str | None) -> DiskResult:
+def _read(run: Run, job: Job, backup: BackupRun, disk: DiskSnapshot, base: str | None) -> DiskResult:
     blocks, where = run.app.blocks, job.place
     checkpoint = run.task.document.get("checkpoint")
     if checkpoint is not None and not backup.accepts(checkpoint):
         checkpoint = None
+    start = resume_index(checkpoint)
+    refs = listed(run.app, where, disk, base, start)
+    suspects = backup.suspects(disk.disk_id) if base is not None else []
+    if suspects:
+        _mark_healing(run)
+        refs = with_suspects(run, job, disk, refs, suspects, start)
     return backup.disk(
         DiskInput(disk_id=disk.disk_id, size_bytes=disk.size_bytes, document=disk.document),
-        blocks=_listed(run.app, where, disk, base, resume_index(checkpoint)),
+        blocks=refs,
         read=lambda ref: blocks.read(where, disk.snapshot_id, ref),
         mode="full" if base is None else "changed",
         control=_Reporter(run, disk.disk_id).control(),
@@ -242,7 +195,7 @@ class _Reporter:
         self._run.save({**self._run.task.document, "checkpoint": checkpoint, "tenths": self._tenths})
 
 
-def _commit(run: Run, job: _Job, backup: BackupRun) -> Manifest:
+def _commit(run: Run, job: Job, backup: BackupRun) -> Manifest:
     run.check()
     snapshot = job.snapshot
     with run.app.store.transaction() as tx:
@@ -258,7 +211,19 @@ def _commit(run: Run, job: _Job, backup: BackupRun) -> Manifest:
         "policy": run.task.document["policy"],
     }
     results = [DiskResult.from_json(run.task.document["results"][disk.disk_id]) for disk in job.disks]
-    return backup.commit(at=snapshot.at, resource=record, document=snapshot.document, disks=results)
+    retention = {"days": _days(run.task), "schedule": SCHEDULE, "policy": run.task.document["policy"]}
+    manifest = backup.commit(
+        at=snapshot.at,
+        resource=record,
+        document=snapshot.document,
+        disks=results,
+        retention=retention,
+        control=Control(cancelled=run.halted),
+    )
+    if backup.lost:
+        text = f"{run.task.name}: {count(len(backup.lost), 'object')} that older backups need are gone; check the repository."
+        run.log(text, Level.WARNING, objects=backup.lost[:LOST_TOLD])
+    return manifest
 
 
 def _from_the_start(run: Run, error: NotFound) -> Next:
@@ -271,7 +236,8 @@ def _from_the_start(run: Run, error: NotFound) -> Next:
 # ---- the point --------------------------------------------------------------------------------------------------------
 
 
-def _registered(run: Run, job: _Job, manifest: Manifest) -> Done:
+def _registered(run: Run, job: Job, manifest: Manifest) -> Next | Done:
+    """The backup becomes known. Its content roots are kept here, apart from the repository, to compare with later."""
     now = run.app.clock.now()
     point = replace(
         job.snapshot,
@@ -282,10 +248,16 @@ def _registered(run: Run, job: _Job, manifest: Manifest) -> Done:
         stored_bytes=manifest.stored_bytes,
         size_bytes=manifest.size_bytes,
         base=False,
+        locked_until=manifest.lock.until if manifest.lock else None,
+        expires_at=manifest.at + timedelta(days=_days(run.task)),
+        content_roots={disk.disk_id: disk.content_root for disk in manifest.disks},
     )
 
     def change(tx: Tx) -> None:
-        tx.points.add(point)
+        if point.id in tx.points.many([point.id]):  # a rescan of the repository was faster
+            tx.points.save(point)
+        else:
+            tx.points.add(point)
         _move_base(tx, job.snapshot)
         row = tx.repositories.get(job.row.id, lock=True)
         total = row.stored_bytes + manifest.stored_bytes
@@ -299,8 +271,50 @@ def _registered(run: Run, job: _Job, manifest: Manifest) -> Done:
         Line(f"Backup: Processing {run.task.name} - 100%, {size(read)} transferred.", data={"percent": 100, "bytes": read}),
         Line(_closing(run, now, read, manifest.stored_bytes), Level.SUCCESS),
     )
-    result = {**run.task.document["result"], "backupPointId": str(point.id)}
-    return Done(message="Snapshot and backup created.", document={"result": result}, lines=lines, change=change)
+    return _next(run, job, manifest, lines, change)
+
+
+def _next(run: Run, job: Job, manifest: Manifest, lines: tuple[Line, ...], change: Change) -> Next | Done:
+    """What follows a backup: healed points are looked at again, then the backup is verified, where that is asked for."""
+    result = {**run.task.document["result"], "backupPointId": str(manifest.id)}
+    message = "Snapshot and backup created."
+    verify = bool(run.task.document.get("verify"))
+    with run.app.store.transaction() as tx:
+        hurt = bool(run.task.document.get("healing")) and bool(checks.incomplete(tx, job.row.id))
+    if not hurt and not verify:
+        return Done(message=message, document={"result": result}, lines=lines, change=change)
+    kept = {key: value for key, value in run.task.document.items() if key in ("policy", "repository", "retries")}
+    order = verification.order(manifest.id, parent=manifest.parent, share=verification.rotating(run.app.clock.now()))
+    document: dict[str, Any] = {**kept, "result": result, "verify": order if verify else None, "registered": True}
+    stage = HEAL if hurt else verification.STAGE
+    return Next(stage=stage, document=document, message=message, lines=lines, change=change)
+
+
+def registered(task: Task) -> bool:
+    """Whether the task's backup is a point already: nothing of it is to be removed or made again."""
+    return bool(task.document.get("registered"))
+
+
+def heal(run: Run) -> Next | Done:
+    """The stage ``heal``: which of the damaged points of the repository can be restored again, now that what was damaged has
+    been stored anew?"""
+    if not run.app.data_slots.acquire(blocking=False):
+        return wait_for_slot(run, HEAL)
+    try:
+        healed, left = checks.look_again(run, UUID(run.task.document["repository"]))
+    finally:
+        run.app.data_slots.release()
+    lines = []
+    if healed:
+        lines.append(Line(f"{run.task.name}: {count(healed, 'damaged restore point')} healthy again.", Level.SUCCESS))
+    if left:
+        text = f"{run.task.name}: {count(left, 'restore point')} in the repository still damaged: the source has changed since."
+        lines.append(Line(text, Level.WARNING))
+    result = {**run.task.document["result"], "healedPoints": healed}
+    document = {**run.task.document, "result": result}
+    if document["verify"] is None:
+        return Done(message="Snapshot and backup created.", document={"result": result}, lines=tuple(lines))
+    return Next(stage=verification.STAGE, document=document, message="Verifying.", lines=tuple(lines))
 
 
 def _closing(run: Run, now: datetime, read: int, written: int) -> str:
@@ -330,7 +344,7 @@ def _move_base(tx: Tx, snapshot: RestorePoint) -> None:
 def abandon(run: Run) -> None:
     """Give up a backup that will not be finished: what it wrote becomes garbage. Its snapshot stays, a point by itself."""
     if "plan" not in run.task.document:
-        return  # nothing was written yet
+        return  # nothing was written yet, or the backup is a point already
     with run.app.store.transaction() as tx:
         row = tx.repositories.get(UUID(run.task.document["repository"]))
     repository = run.app.open_repository(row)

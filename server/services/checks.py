@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
+from hashlib import blake2b
 from typing import Any, Final
 from uuid import UUID
 
@@ -21,8 +22,8 @@ from server.domain.session import Level, State
 from server.ports import Select, Tx, Where
 from server.repository import check as engine
 from server.repository import layout
-from server.repository.check import Harm, Problem
 from server.repository.control import Control
+from server.repository.findings import MAX_FINDINGS, Harm, Problem
 from server.repository.repository import Repository as Engine
 from server.services import points
 from server.services.slots import wait_for_slot
@@ -47,11 +48,6 @@ class Plan:
     share: int = 0
     shares: int = 1
 
-    @property
-    def whole(self) -> bool:
-        """Whether every block is read: only then a point that was hurt can be said to be whole again."""
-        return self.level is CheckLevel.CONTENT and self.shares == 1
-
     def to_json(self) -> dict[str, Any]:
         chosen = None if self.points is None else [str(id) for id in self.points]
         return {"level": self.level.value, "points": chosen, "share": self.share, "shares": self.shares}
@@ -73,9 +69,6 @@ class Plan:
 def step(run: Run, *, finish: Finish | None = None) -> Next | Done:
     """One pass of a CHECK_REPOSITORY or CHECK_CHAIN task, whose document holds ``repositoryId`` and ``plan``. ``finish`` is
     written with the task's end.
-
-    Of all levels the first pass is that of the structure; with CONTENT availability is the first, and the shares of the
-    blocks follow.
     """
     document = run.task.document
     with run.app.store.transaction() as tx:
@@ -87,47 +80,86 @@ def step(run: Run, *, finish: Finish | None = None) -> Next | Done:
         found = _pass(run, row, plan)
     finally:
         run.app.data_slots.release()
-    harmed = sorted({*document.get("harmed", ()), *found.harmed})
-    done, total = int(document.get("done", 0)) + 1, _passes(row, plan)
-    problems = int(document.get("problems", 0)) + found.problems
-    following = {**document, "done": done, "harmed": harmed, "problems": problems}
-    if done < total:
-        run.progress(done=done, total=total)
-        return Next(stage=run.task.stage, document=following, message=f"Checked {done} of {total} parts.")
-    return _told(run, row, plan, following, finish)
+    if found.done < found.passes:
+        run.progress(done=found.done, total=found.passes)
+        following = {**document, "found": found.to_json()}
+        return Next(stage=run.task.stage, document=following, message=f"Checked {found.done} of {found.passes} parts.")
+    return _told(run, row, plan, found, finish)
+
+
+@dataclass(slots=True)
+class _Found:
+    """What the passes so far found. ``problems``: digest → whether it costs data (locks that are too short do not, yet);
+    ``harmed``: points; ``overflow``: there was more than a check looks at, so that nobody can be said to be whole."""
+
+    passes: int
+    done: int = 0
+    problems: dict[str, bool] = field(default_factory=dict)
+    harmed: set[str] = field(default_factory=set)
+    overflow: bool = False
+
+    @property
+    def hurting(self) -> int:
+        return sum(self.problems.values())
+
+    def add(self, problems: Sequence[Problem], harm: Iterable[UUID]) -> list[Problem]:
+        """Those that are new: a thing may be met in every pass."""
+        fresh = [each for each in problems if _digest(each) not in self.problems]
+        self.problems.update((_digest(each), bool(each.harm)) for each in fresh[:MAX_FINDINGS])
+        self.harmed.update(str(id) for id in harm)
+        self.overflow = self.overflow or len(problems) >= MAX_FINDINGS
+        self.done += 1
+        return fresh
+
+    def to_json(self) -> dict[str, Any]:
+        return {**asdict(self), "harmed": sorted(self.harmed)}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> _Found:
+        return cls(**{**data, "harmed": set(data["harmed"])})
+
+
+def _digest(problem: Problem) -> str:
+    return blake2b(f"{problem.object} {problem.message}".encode(), digest_size=8).hexdigest()
 
 
 def _passes(row: Repository, plan: Plan) -> int:
-    return 1 + _readings(row, plan) if plan.level is CheckLevel.CONTENT else 1
-
-
-def _readings(row: Repository, plan: Plan) -> int:
-    """Into how many passes the reading of blocks is cut."""
-    return max(1, min(PASSES_MAX, -(-row.stored_bytes // (PASS_BYTES * plan.shares))))
-
-
-@dataclass(frozen=True, slots=True)
-class _Found:
-    problems: int
-    harmed: frozenset[str]
+    """One; with CONTENT one for availability, and more into which the reading of the blocks is cut."""
+    if plan.level is not CheckLevel.CONTENT:
+        return 1
+    return 1 + max(1, min(PASSES_MAX, -(-row.stored_bytes // (PASS_BYTES * plan.shares))))
 
 
 def _pass(run: Run, row: Repository, plan: Plan) -> _Found:
-    repository = run.app.open_repository(row)
-    number = int(run.task.document.get("done", 0))
+    told = run.task.document.get("found")
+    found = _Found.from_json(told) if told is not None else _Found(_passes(row, plan))
     level, sample = plan.level, None
-    if plan.level is CheckLevel.CONTENT and number == 0:
+    if plan.level is CheckLevel.CONTENT and found.done == 0:
         level = CheckLevel.AVAILABLE
     elif plan.level is CheckLevel.CONTENT:
-        parts = plan.shares * _readings(row, plan)
-        sample = engine.Sample(plan.share + plan.shares * (number - 1), parts) if parts > 1 else None
-    control = Control(cancelled=run.halted)
-    problems = list(engine.check(repository, level.value, points=_present(run, plan), sample=sample, control=control))
-    engine.record(repository, problems)
+        parts = plan.shares * (found.passes - 1)
+        sample = engine.Sample(plan.share + plan.shares * (found.done - 1), parts) if parts > 1 else None
+    problems = _examined(run, row, plan, level, sample)
     harm = _by_point(problems)
     note(run, harm)
-    _log(run, row, problems, already=int(run.task.document.get("problems", 0)))
-    return _Found(len(problems), frozenset(str(id) for id in harm))
+    already = len(found.problems)
+    _log(run, row, found.add(problems, harm), already=already)
+    return found
+
+
+def _examined(run: Run, row: Repository, plan: Plan, level: CheckLevel, sample: engine.Sample | None) -> list[Problem]:
+    """What is wrong, recorded for healing. Packs that somebody deleted past us, in a bucket with versions, are brought back and
+    looked at again."""
+    repository = run.app.open_repository(row)
+    control, chosen = Control(cancelled=run.halted), _present(run, plan)
+    problems = list(engine.check(repository, level.value, points=chosen, sample=sample, control=control))
+    if row.immutable and problems:
+        revealed = engine.undelete(repository, problems)
+        if revealed:
+            run.log(f"{row.name}: {count(len(revealed), 'object')} deleted by others brought back.", Level.WARNING)
+            problems = list(engine.check(repository, level.value, points=chosen, sample=sample, control=control))
+    engine.record(repository, problems)
+    return problems
 
 
 def _present(run: Run, plan: Plan) -> Collection[UUID] | None:
@@ -162,8 +194,8 @@ def note(run: Run, harm: Mapping[UUID, Sequence[Harm]]) -> None:
 
 
 def remember(repository: Engine, problems: Sequence[Problem]) -> None:
-    """Record damage found outside a check, beside what is known already, so that the next backup heals it."""
-    engine.record(repository, problems, add=True)
+    """Record damage found outside a check, so that the next backup heals it."""
+    engine.record(repository, problems)
 
 
 def of_manifest(point_id: UUID, damaged: Damaged) -> Problem:
@@ -191,6 +223,21 @@ def heal(tx: Tx, ids: Collection[UUID]) -> int:
     return healed
 
 
+def look_again(run: Run, repository_id: UUID) -> tuple[int, int]:
+    """Read again what is recorded as damaged in the points known to be hurt; how many are whole again, and how many are not."""
+    with run.app.store.transaction() as tx:
+        row = tx.repositories.get(repository_id)
+        hurt = {point.id for point in incomplete(tx, repository_id)}
+    repository = run.app.open_repository(row)
+    control = Control(cancelled=run.halted)
+    problems = list(engine.check(repository, CheckLevel.STRUCTURE.value, points=hurt, control=control))
+    engine.record(repository, problems)
+    whole = hurt - _by_point(problems).keys()
+    with run.app.store.transaction() as tx:
+        healed = heal(tx, whole)
+    return healed, len(hurt) - len(whole)
+
+
 def incomplete(tx: Tx, repository_id: UUID, *also: Where) -> list[RestorePoint]:
     """Points of a repository that are known to be hurt, at most PAGE."""
     where = (
@@ -209,13 +256,14 @@ def _log(run: Run, row: Repository, problems: Sequence[Problem], *, already: int
     with run.app.store.transaction() as tx:
         known = tx.points.many({each.point_id for problem in problems for each in problem.harm})
     for problem in problems[: max(0, TOLD_MAX - already)]:
-        run.log(f"{row.name}: {problem.message} {_hurt(problem, known)}", Level.ERROR, object=problem.object)
+        level = Level.ERROR if problem.harm else Level.WARNING
+        run.log(f"{row.name}: {problem.message} {_hurt(problem, known)}".rstrip(), level, object=problem.object)
 
 
 def _hurt(problem: Problem, known: Mapping[UUID, RestorePoint]) -> str:
     hurt = {each.point_id for each in problem.harm}
     if not hurt:
-        return "No restore point needs it."
+        return ""
     first = problem.harm[0]
     point = known.get(first.point_id)
     name = points.describe(point) if point else f"The point {first.point_id}"
@@ -224,32 +272,36 @@ def _hurt(problem: Problem, known: Mapping[UUID, RestorePoint]) -> str:
     return text if len(hurt) == 1 else f"{text} {count(len(hurt) - 1, 'other point')} too."
 
 
-def _told(run: Run, row: Repository, plan: Plan, document: Mapping[str, Any], finish: Finish | None) -> Done:
+def _told(run: Run, row: Repository, plan: Plan, found: _Found, finish: Finish | None) -> Done:
     now = run.app.clock.now()
-    harmed = {UUID(id) for id in document["harmed"]}
     healed = 0
-    if plan.whole:
+    if not found.overflow:
         with run.app.store.transaction() as tx:
-            hurt = {point.id for point in incomplete(tx, row.id)} - harmed
+            hurt = {point.id for point in incomplete(tx, row.id)} - {UUID(id) for id in found.harmed}
             healed = heal(tx, hurt if plan.points is None else hurt & set(plan.points))
 
     def change(tx: Tx) -> None:
         if finish is not None:
             finish(tx, now)
 
-    problems = int(document["problems"])
-    text = f"{row.name}: {_verdict(plan, problems, len(harmed))}"
+    text = f"{row.name}: {_verdict(plan, found)}"
     if healed:
         text += f" {count(healed, 'point')} healthy again."
-    result = {"problems": problems, "incompletePoints": len(harmed), "healedPoints": healed}
-    state = State.ERROR if problems else State.SUCCESS
-    line = Line(text, Level.ERROR if problems else Level.SUCCESS, result)
+    result = {"problems": len(found.problems), "incompletePoints": len(found.harmed), "healedPoints": healed}
+    state = State.ERROR if found.hurting else State.WARNING if found.problems else State.SUCCESS
+    line = Line(text, _LEVELS[state], result)
     return Done(state=state, message=text, document={"result": result}, lines=(line,), change=change)
 
 
-def _verdict(plan: Plan, problems: int, harmed: int) -> str:
-    if problems:
-        return f"{count(problems, 'damaged or missing object')}; {count(harmed, 'restore point')} incomplete."
+_LEVELS = {State.ERROR: Level.ERROR, State.WARNING: Level.WARNING, State.SUCCESS: Level.SUCCESS}
+
+
+def _verdict(plan: Plan, found: _Found) -> str:
+    if found.hurting:
+        harmed = count(len(found.harmed), "restore point")
+        return f"{count(found.hurting, 'damaged or missing object')}; {harmed} incomplete."
+    if found.problems:
+        return f"nothing is lost, but {count(len(found.problems), 'object')} not as it should be."
     looked = {
         CheckLevel.STRUCTURE: "every manifest and tree was read",
         CheckLevel.AVAILABLE: "every manifest and tree was read, every pack is there",

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Final
 from uuid import UUID
 
@@ -44,6 +45,7 @@ def delete_points(
         if gone:
             raise Conflict(f"{describe(gone[0])} is being deleted already, or is deleted.")
         _refuse_in_use(tx, found)
+        _refuse_locked(found, app.clock.now())
         if dry_run:
             return None
         mark_deleting(tx, found)
@@ -64,6 +66,15 @@ def _refuse_in_use(tx: Tx, found: Sequence[RestorePoint]) -> None:
         if point.id in used:
             raise Conflict(
                 f"{describe(point)} is being restored from, or archived.", remedy="Wait for that to end, or cancel it."
+            )
+
+
+def _refuse_locked(found: Sequence[RestorePoint], now: datetime) -> None:
+    for point in found:
+        if point.locked_until is not None and point.locked_until > now:
+            raise Conflict(
+                f"{describe(point)} is immutable: its data is locked until {point.locked_until:%Y-%m-%d %H:%M} UTC.",
+                remedy="It goes by retention; nobody can free its space before the lock ends.",
             )
 
 

@@ -1,7 +1,8 @@
 """A policy run: who is protected, and what happens to each of them.
 
 A run is one session with a PROTECT task per covered resource and a RETENTION task that waits for them. A PROTECT task goes
-``start`` → ``snapshot`` → (snapshot point registered) → ``backup`` → done; ``again`` clears the way for another attempt.
+``start`` → ``snapshot`` → (snapshot point registered) → ``backup`` → (backup point registered → ``heal`` → ``verify`` →) done;
+``again`` clears the way for another attempt.
 """
 
 from __future__ import annotations
@@ -19,13 +20,14 @@ from server.domain.restore import Leg, RestorePoint
 from server.domain.session import Level, Session, SessionKind, Task, TaskKind
 from server.domain.workload import Account, Place, Resource, place
 from server.ports import Order, Select, SnapshotJob, Tx, Where
-from server.services import backups, runs
+from server.services import backups, runs, verification
 from server.services.context import Services
 from server.services.steps import Done, Handler, Line, Next, Run
 from server.services.wording import count, size
 
 PAGE: Final = 500  # resources read at a time
 POLICIES_MAX: Final = 1000  # rivals looked at: more policies than an appliance has
+_ORDERED: Final = ("policy", "repository", "copyTags", "backupDays", "verify", "retries")  # what a task was given
 RETRY_SECONDS: Final = 60.0  # between attempts at a failed resource of a scheduled run
 
 CLAIMED: Final = "The resource is already protected by another policy"  # a wording report scripts look for
@@ -140,7 +142,11 @@ def start_run(tx: Tx, app: Services, policy: Policy, order: RunOrder, *, next_ru
     found = coverage(tx, policy)
     backup = order.backup and policy.repository_id is not None
     drafts = [_protect_draft(policy, resource, order, backup) for resource, _ in found.covered]
-    retention = {"snapshots": policy.retention.snapshots, "backupDays": policy.retention.backup_days}
+    retention = {
+        "snapshots": policy.retention.snapshots,
+        "backupDays": policy.retention.backup_days,
+        "repository": str(policy.repository_id) if policy.repository_id else None,
+    }
     drafts.append(runs.TaskDraft(kind=TaskKind.RETENTION, name="Retention", document=retention, waits=bool(drafts)))
     draft = runs.SessionDraft(
         kind=SessionKind.POLICY_RUN,
@@ -168,6 +174,8 @@ def _protect_draft(policy: Policy, resource: Resource, order: RunOrder, backup: 
             "policy": policy.name,
             "repository": str(policy.repository_id) if backup else None,
             "copyTags": policy.copy_tags,
+            "backupDays": policy.retention.backup_days,
+            "verify": policy.verify and backup,
             "retries": order.retries,
             "attempt": 0,
         },
@@ -222,8 +230,12 @@ def _step(run: Run) -> Next | Done:
     if stage == "again":
         _sweep(run)
         attempt = int(run.task.document["attempt"]) + 1
-        kept = {key: run.task.document[key] for key in ("policy", "repository", "copyTags", "retries")}
+        kept = {key: value for key, value in run.task.document.items() if key in _ORDERED}
         return Next(stage="start", document={**kept, "attempt": attempt})
+    if stage == backups.HEAL:
+        return backups.heal(run)
+    if stage == verification.STAGE:
+        return verification.step(run)
     return backups.step(run, snapshot_point_id(run.task))
 
 
@@ -280,6 +292,8 @@ def _registered(run: Run, point: RestorePoint, line: Line) -> Next | Done:
 def _sweep(run: Run) -> None:
     """Remove what an attempt left in AWS and in the repository, unless it became a point."""
     resource, where = _subject(run)
+    if backups.registered(run.task):
+        return
     if "result" not in run.task.document:
         run.app.workloads[resource.workload].abandon(where, token(run.task))
     else:
@@ -292,8 +306,9 @@ def _second_chance(run: Run, error: HoldfastError) -> Next | None:
     if left <= 0:
         return None
     text = f"{run.task.name}: {error.message} Another attempt follows in {RETRY_SECONDS:.0f} s ({left} left)."
+    stage = run.task.stage if backups.registered(run.task) else "backup" if "result" in run.task.document else "again"
     return Next(
-        stage="backup" if "result" in run.task.document else "again",
+        stage=stage,
         document={**run.task.document, "retries": left - 1},
         wait=RETRY_SECONDS,
         message=error.message,

@@ -17,6 +17,7 @@ from server.services import repository_forms as forms
 from server.services.context import Services
 from server.services.repository_folders import Folder, url
 from server.services.repository_forms import NewRepository, RepositoryChange
+from server.services.wording import count
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,18 +183,18 @@ def update(
         current = tx.repositories.get(id)
     changed = _changed(current, change)
     _check_change(current, changed, change)
-    locked = [] if dry_run else _apply(app, current, changed, change)
     if dry_run:
         return changed
+    locked = _apply(app, current, changed, change)
     now = app.clock.now()
     with app.store.transaction() as tx:
         latest = tx.repositories.get(id, lock=True)
         twin = tx.repositories.find(name=changed.name)
         if twin is not None and twin.id != id:
             raise Conflict(f"There is a repository named {changed.name} already.", fields={"name": "Taken."})
-        saved = _merged(latest, changed)
+        saved = _merged(latest, changed, reached=locked is not None)
         tx.repositories.save(saved)
-        _tell(tx, caller, saved, locked, now)
+        _tell(tx, caller, saved, locked or [], now)
         replies.keep(tx, caller, "updateRepository", key, id, at=now)
     return saved
 
@@ -224,14 +225,15 @@ def _check_change(current: Repository, changed: Repository, change: RepositoryCh
     forms.refuse(fields)
 
 
-def _apply(app: Services, current: Repository, changed: Repository, change: RepositoryChange) -> list[str]:
-    """Carry the change out in the repository. Returns the key slots that a lock keeps, which the old secret still opens.
+def _apply(app: Services, current: Repository, changed: Repository, change: RepositoryChange) -> list[str] | None:
+    """Carry the change out in the repository. Returns the key slots of the old secret that a lock keeps; None when there is
+    nothing to carry out, so that the repository was not looked at.
 
     When it opens with the new secret already (changed elsewhere, or an earlier request that died), nothing is written.
     """
     rekeyed = (changed.password, changed.kms_key) != (current.password, current.kms_key)
     if not rekeyed and changed.hint == current.hint and not change.take_over:
-        return []
+        return None
     try:
         opened = repository_folders.enter(app, current, take_over=change.take_over)
     except InvalidInput:
@@ -245,8 +247,8 @@ def _apply(app: Services, current: Repository, changed: Repository, change: Repo
     return repository_folders.explained(changed, lambda: opened.change_secret(key, hint=changed.hint))
 
 
-def _merged(latest: Repository, changed: Repository) -> Repository:
-    """Upkeep may have counted on meanwhile: only what people decide is taken over. It was reached just now."""
+def _merged(latest: Repository, changed: Repository, *, reached: bool) -> Repository:
+    """Upkeep may have counted on meanwhile: only what people decide is taken over. ``reached``: it was opened just now."""
     return replace(
         latest,
         name=changed.name,
@@ -255,6 +257,8 @@ def _merged(latest: Repository, changed: Repository) -> Repository:
         password=changed.password,
         encryption=changed.encryption,
         kms_key=changed.kms_key,
+        state=RepositoryState.AVAILABLE if reached else latest.state,
+        problem=None if reached else latest.problem,
         revision=latest.revision + 1,
     )
 
@@ -262,16 +266,8 @@ def _merged(latest: Repository, changed: Repository) -> Repository:
 def _tell(tx: Tx, caller: Caller, saved: Repository, locked: list[str], now: datetime) -> None:
     message = f"{caller.name} changed the repository {saved.name}."
     if locked:
-        message += f" What opened it before opens it until the lock of {len(locked)} key slot(s) ends."
+        message += f" {count(len(locked), 'old key slot')} cannot be deleted before the lock ends."
     tx.activity.append(at=now, kind="repository", subject_id=saved.id, change="changed", message=message)
-
-
-def note_reached(tx: Tx, id: UUID, problem: str | None) -> None:
-    """Remember whether the repository could be reached just now, and why not."""
-    current = tx.repositories.get(id, lock=True)
-    state = RepositoryState.AVAILABLE if problem is None else RepositoryState.UNAVAILABLE
-    if (current.state, current.problem) != (state, problem):
-        tx.repositories.save(replace(current, state=state, problem=problem, revision=current.revision + 1))
 
 
 # ---- removing ---------------------------------------------------------------------------------------------------------

@@ -15,7 +15,8 @@ from uuid import UUID
 
 from server.domain.access import Caller, Role
 from server.domain.errors import Damaged, ForeignFormat, HoldfastError, NotFound
-from server.domain.repository import Repository, StorageClass
+from server.domain.immutability import judge
+from server.domain.repository import Repository, RepositoryState, StorageClass
 from server.domain.restore import Leg, PointState, RestorePoint
 from server.domain.session import Level, Session, SessionKind, State, TaskKind
 from server.domain.workload import Account, Resource
@@ -94,7 +95,7 @@ def _step(run: Run) -> Next | Done:
     with run.app.store.transaction() as tx:
         row = tx.repositories.get(UUID(run.task.document["repositoryId"]))
         known = dict(_known(tx, row.id))  # before the folder is listed: see _lost and _returned
-    repository = run.app.open_repository(row)
+    repository, problem = _opened(run, row)
     shown = set(_visible(repository))
     counts = _Counts(seen=len(shown))
     fresh = sorted(shown - known.keys())
@@ -104,7 +105,26 @@ def _step(run: Run) -> Next | Done:
         _import(run, row, repository, batch, counts)
     _returned(run, [id for id, state in known.items() if id in shown and state is PointState.DELETED], counts)
     _lost(run, repository, [id for id, state in known.items() if id not in shown and state is PointState.AVAILABLE], counts)
-    return _told(run, row, counts)
+    return _told(run, row, counts, problem)
+
+
+def _opened(run: Run, row: Repository) -> tuple[Engine, str | None]:
+    """The repository, and why it cannot be written although it can be read: its bucket was changed. What keeps it from being
+    opened is noted for people, and raised."""
+    try:
+        verdict = judge(run.app.open_blobs(row).facts(), was_immutable=row.immutable)
+        return run.app.open_repository(row), verdict.problems[0].message if verdict.problems else None
+    except HoldfastError as refusal:
+        if not refusal.transient:
+            with run.app.store.transaction() as tx:
+                current = tx.repositories.get(row.id, lock=True)
+                tx.repositories.save(_reached(current, refusal.sentence()))
+        raise
+
+
+def _reached(current: Repository, problem: str | None) -> Repository:
+    state = RepositoryState.AVAILABLE if problem is None else RepositoryState.UNAVAILABLE
+    return replace(current, state=state, problem=problem, revision=current.revision + 1)
 
 
 def _known(tx: Tx, repository_id: UUID) -> Iterator[tuple[UUID, PointState]]:
@@ -246,21 +266,22 @@ def _lost(run: Run, repository: Engine, ids: Sequence[UUID], counts: _Counts) ->
             run.log(f"{what} is not in the repository any more.", Level.WARNING, pointId=str(id))
 
 
-def _told(run: Run, row: Repository, counts: _Counts) -> Done:
+def _told(run: Run, row: Repository, counts: _Counts, problem: str | None) -> Done:
     now = run.app.clock.now()
 
     def change(tx: Tx) -> None:
         current = tx.repositories.get(row.id, lock=True)
-        tx.repositories.save(replace(current, rescanned_at=now, revision=current.revision + 1))
+        tx.repositories.save(replace(_reached(current, problem), rescanned_at=now))
 
     parts = [count(counts.seen, "restore point")]
     changes = ((counts.new, "new"), (counts.back, "back"), (counts.lost, "lost"), (counts.unreadable, "unreadable"))
     parts += [f"{number} {what}" for number, what in changes if number]
     text = f"{row.name}: {', '.join(parts)}."
     result = {"points": counts.seen, "new": counts.new + counts.back, "lost": counts.lost, "unreadable": counts.unreadable}
-    state = State.WARNING if counts.lost or counts.unreadable else State.SUCCESS
-    line = Line(text, Level.WARNING if state is State.WARNING else Level.SUCCESS, result)
-    return Done(state=state, message=text, document={"result": result}, lines=(line,), change=change)
+    state = State.WARNING if counts.lost or counts.unreadable or problem else State.SUCCESS
+    lines = [Line(f"{row.name}: backups will fail: {problem}", Level.WARNING)] if problem else []
+    lines.append(Line(text, Level.WARNING if state is State.WARNING else Level.SUCCESS, result))
+    return Done(state=state, message=text, document={"result": result}, lines=tuple(lines), change=change)
 
 
 def _batches(items: Iterable[T], length: int) -> Iterator[list[T]]:

@@ -1,26 +1,32 @@
 """Retention of a policy's points: decided by the domain, carried out here, every deletion with its reason in the log.
 
 A resource's points are one chain. It is looked after by the policy that made its newest point, so that a resource which moved
-to another policy is kept by that one's rules alone.
+to another policy is kept by that one's rules alone. What no policy looks after goes, once a day, by the retention it was made
+with; so do archives.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import datetime
 from typing import Final
 from uuid import UUID
 
-from server.domain.policy import Retention
+from server.domain.access import SYSTEM
+from server.domain.policy import Retention, verdict
 from server.domain.restore import Leg, PointState, RestorePoint
 from server.domain.retention import Decision, decide
-from server.domain.session import Level
+from server.domain.session import Level, Session, SessionKind, TaskKind
 from server.ports import Order, Select, Tx, Where
-from server.services import points
+from server.services import points, runs
+from server.services.context import Services
 from server.services.steps import Done, Handler, Line, Next, Run
 from server.services.wording import count
 
 PAGE: Final = 500
+EXPIRED_MAX: Final = 2_000  # points deleted by one daily pass; the next one goes on
+POLICIES_MAX: Final = 1000
 _LIVE: Final = (PointState.AVAILABLE, PointState.DELETING)
 
 
@@ -60,13 +66,17 @@ def _decided(run: Run, policy_id: UUID, resource_id: UUID) -> Iterator[Decision]
     """Decisions on one resource's chain; those to delete are marked DELETING, durably, before the first is touched."""
     document = run.task.document
     rules = Retention(snapshots=document["snapshots"], backup_days=document["backupDays"])
+    target = document.get("repository")
     with run.app.store.transaction() as tx:
         found = chain(tx, resource_id)
         newest = next((point for point in found if point.state is PointState.AVAILABLE), None)
         if newest is not None and newest.policy_id != policy_id:
             return
         used = points.points_in_use(tx)
-        decisions = [_spared(each, used) for each in decide(found, rules, run.app.clock.now())]
+        decisions = [
+            _spared(each, used)
+            for each in decide(found, rules, run.app.clock.now(), repository_id=UUID(target) if target else None)
+        ]
         going = [each.point.id for each in decisions if not each.keep]
         current = [tx.points.get(id, lock=True) for id in going]
         points.mark_deleting(tx, [point for point in current if point.state is PointState.AVAILABLE])
@@ -91,6 +101,74 @@ def _tell_spared(run: Run, decisions: list[Decision], rules: Retention) -> None:
     for each in snapshots:
         if each.point.base or "restored" in each.reason:
             run.log(f"{points.describe(each.point)} is kept: {each.reason}", pointId=str(each.point.id))
+
+
+# ---- what no policy looks after ---------------------------------------------------------------------------------------
+
+
+def begin_expired(tx: Tx, app: Services, *, key: str) -> Session | None:
+    """Delete points at the end of the retention they were made with: archives, and backups that no policy looks after. None
+    when there are none."""
+    doomed = _expired(tx, app.clock.now())
+    if not doomed or tx.sessions.find(key=key) is not None:
+        return None
+    points.mark_deleting(tx, [tx.points.get(point.id, lock=True) for point in doomed])
+    draft = runs.SessionDraft(
+        kind=SessionKind.DELETE_POINTS,
+        name=f"Delete {count(len(doomed), 'expired restore point')}",
+        requested_by=SYSTEM.name,
+        key=key,
+        opening=((Level.INFO, "Their own retention is over, and no policy looks after them."),),
+    )
+    ids = [str(point.id) for point in doomed]
+    drafts = [
+        runs.TaskDraft(kind=TaskKind.DELETE_POINTS, name="Delete", document={"points": ids[at : at + points.AT_ONCE]})
+        for at in range(0, len(ids), points.AT_ONCE)
+    ]
+    return runs.begin(tx, app, draft, drafts)
+
+
+def _expired(tx: Tx, now: datetime) -> list[RestorePoint]:
+    where = (
+        Where("leg", "in", (Leg.BACKUP, Leg.ARCHIVE)),
+        Where("state", "eq", PointState.AVAILABLE),
+        Where("expires_at", "le", now),
+    )
+    found = tx.points.page(Select(where=where, order=(Order("expires_at"),), limit=EXPIRED_MAX))
+    used = points.points_in_use(tx)
+    governed = _governed(tx, {point.resource_id for point in found if point.leg is Leg.BACKUP})
+    targets = _targets(tx, {point.resource_id for point in found} - governed)
+    return [
+        point
+        for point in found
+        if point.id not in used
+        and (point.leg is Leg.ARCHIVE or point.resource_id not in governed)
+        and (point.leg is Leg.ARCHIVE or point.repository_id not in targets.get(point.resource_id, ()))
+    ]
+
+
+def _governed(tx: Tx, resources: set[UUID]) -> set[UUID]:
+    """Resources whose newest point was made by a policy there is: its runs look after the chain."""
+    found = set()
+    for resource_id in resources:
+        where = (Where("resource_id", "eq", resource_id), Where("state", "eq", PointState.AVAILABLE))
+        newest = tx.points.page(Select(where=where, order=(Order("at", descending=True),), limit=1))
+        if newest and newest[0].policy_id is not None:
+            found.add(resource_id)
+    return found
+
+
+def _targets(tx: Tx, resources: set[UUID]) -> dict[UUID, set[UUID]]:
+    """Into which repositories policies back these resources up, or will with their next run: their retention counts there."""
+    enabled = tx.policies.page(Select(where=(Where("enabled", "eq", True),), limit=POLICIES_MAX))
+    return {
+        id: {
+            policy.repository_id
+            for policy in enabled
+            if policy.repository_id is not None and policy.workload == one.workload and verdict(policy.scope, one).covered
+        }
+        for id, one in tx.resources.many(resources).items()
+    }
 
 
 HANDLER: Final = Handler(step=_step)

@@ -20,7 +20,7 @@ from server.domain.restore import PointState
 from server.domain.schedule import Slot, due_slots, next_run
 from server.domain.session import Level, SessionKind, TaskKind
 from server.ports import Order, Select, Tx, Where
-from server.services import maintenance, protection, rescans, runs
+from server.services import health_checks, maintenance, protection, repository_rescans, rescans, retention, runs
 from server.services.context import Services
 from server.services.points import AT_ONCE
 from server.services.wording import count, span
@@ -47,6 +47,7 @@ def next_run_at(policy: Policy, now: datetime) -> datetime | None:
 class Agenda:
     """What this process has seen done already, to spare the database. Losing it costs a few look-ups."""
 
+    minute: datetime | None = None
     hour: datetime | None = None
     day: datetime | None = None
 
@@ -59,7 +60,10 @@ def tick(app: Services, agenda: Agenda) -> None:
             return
         _runs(app, now)
         sweep(app, now)
-        hour = now.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
+        minute = now.astimezone(UTC).replace(second=0, microsecond=0)
+        if agenda.minute != minute and _attempt("due health checks", lambda: _health_checks(app)):
+            agenda.minute = minute
+        hour = minute.replace(minute=0)
         if agenda.hour != hour and _attempt("the hourly rescan", lambda: _rescans(app, hour)):
             agenda.hour = hour
         day = hour.replace(hour=UPKEEP_HOUR)
@@ -173,12 +177,23 @@ def _rescans(app: Services, hour: datetime) -> None:
                 rescans.begin_rescan(tx, app, account, regions, requested_by=REQUESTED_BY, key=key)
 
 
+def _health_checks(app: Services) -> None:
+    """Disabled policies, too: what they made is still kept."""
+    with app.store.transaction() as tx:
+        for policy in tx.policies.page(Select(where=(Where("repository_id", "is_null", False),), limit=POLICIES_MAX)):
+            health_checks.begin_due(tx, app, policy, requested_by=REQUESTED_BY)
+
+
 def _upkeep(app: Services, day: datetime) -> None:
     with app.store.transaction() as tx:
         for repository in tx.repositories.page(Select(limit=POLICIES_MAX)):
             key = f"maintenance:{repository.id}:{day:%Y-%m-%d}"
             maintenance.begin_maintenance(tx, app, repository, requested_by=REQUESTED_BY, key=key)
+            key = f"rescan-repository:{repository.id}:{day:%Y-%m-%d}"
+            if tx.sessions.find(key=key) is None:
+                repository_rescans.begin_rescan(tx, app, repository, requested_by=REQUESTED_BY, key=key)
         _leftovers(tx, app, day)
+        retention.begin_expired(tx, app, key=f"expired:{day:%Y-%m-%d}")
 
 
 def _leftovers(tx: Tx, app: Services, day: datetime) -> None:

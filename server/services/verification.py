@@ -20,8 +20,8 @@ from server.domain.repository import StorageClass
 from server.domain.restore import PROVEN_BY_VERIFICATION, Leg, PointState, RestorePoint
 from server.domain.session import Level, Session, SessionKind, State, TaskKind
 from server.ports import BLOCK_SIZE, Tx
-from server.repository.check import Problem
 from server.repository.control import Control
+from server.repository.findings import Problem
 from server.repository.manifest import Manifest
 from server.repository.repository import Repository as Engine
 from server.repository.verify import Cursor, Report, Share, root_problems, verify

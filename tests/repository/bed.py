@@ -13,6 +13,7 @@ from uuid import UUID, uuid4
 from server.adapters.blobs.faulty import Faults, FaultyBlobs
 from server.adapters.blobs.memory import MemoryBlobs
 from server.adapters.clock import FakeClock
+from server.domain.immutability import BucketFacts, LockRequest
 from server.ports import BLOCK_SIZE, BlockRef
 from server.repository.manifest import Manifest
 from server.repository.repository import Control, DiskInput, DiskResult, Kdf, Repository, Tuning, resume_index
@@ -59,9 +60,10 @@ class Bed:
 
     clock: FakeClock = field(default_factory=lambda: FakeClock(START))
     seed: int = 1
+    facts: BucketFacts = field(default_factory=BucketFacts)
 
     def __post_init__(self) -> None:
-        self.inner = MemoryBlobs(self.clock)
+        self.inner = MemoryBlobs(self.clock, facts=self.facts)
         self.blobs = FaultyBlobs(self.inner, self.clock, seed=self.seed)
         self.repo = Repository.create(self.blobs, PASSWORD, clock=self.clock, owner=OWNER, kdf=QUICK)
 
@@ -91,10 +93,11 @@ class Bed:
         source: Source | None = None,
         disk_id: str = "vol-1",
         tuning: Tuning = SMALL,
+        lock: LockRequest | None = None,
     ) -> tuple[Manifest, DiskResult]:
         """One point of one disk. ``changed`` None: full, of the keys of ``content``; else an increment on ``parent``.
         An index of ``changed`` that ``content`` lacks is listed with an empty token."""
-        run = self.repo.begin(point or uuid4(), parent=parent, tuning=tuning)
+        run = self.repo.begin(point or uuid4(), parent=parent, tuning=tuning, lock=lock)
         result = run.disk(
             DiskInput(disk_id=disk_id, size_bytes=blocks * BLOCK_SIZE),
             blocks=refs(content, changed),

@@ -16,6 +16,7 @@ from server.domain.errors import Archived, Cancelled, Damaged
 from server.domain.repository import RetrievalMode, StorageClass
 from server.ports import BLOCK_SIZE
 from server.repository.archive import Origin, archive_disk, copies, make_origin, origin_of
+from server.repository.check import check, record
 from server.repository.manifest import Manifest
 from server.repository.prune import collect
 from server.repository.repository import Control, Repository
@@ -245,6 +246,24 @@ def test_a_damaged_former_source_only_costs_reading_more(vaults: Vaults) -> None
     made = vaults.store(second, full)
     assert made.written == 1
     assert vaults.thawed(made) == plain(now)
+
+
+def test_the_next_archive_heals_packs_the_archive_has_lost(vaults: Vaults) -> None:
+    """Damage an availability check found: the blocks are read from the source again, and the older point is whole too."""
+    first, _ = vaults.bed.backup(SOME, blocks=BLOCKS)
+    full = vaults.store(first)
+    lost = needed(vaults.archive, full.manifest)[:2]
+    vaults.cold.delete(lost)
+    problems = list(check(vaults.archive, "available"))
+    assert {problem.object for problem in problems} == set(lost)
+    record(vaults.archive, problems)
+    now = changed(SOME, 3)
+    second, _ = vaults.bed.backup(now, blocks=BLOCKS, changed=[3], parent=first.id)
+    made = vaults.store(second, full)
+    assert 1 < made.written < len(SOME)
+    assert vaults.thawed(made) == plain(now)
+    found = vaults.thawed(full)
+    assert {index: data for index, data in found.items() if index != 3} == plain({**now, 3: 0})
 
 
 def _trees_of(vaults: Vaults, manifest: Manifest) -> Iterable[str]:

@@ -71,15 +71,26 @@ class TestSeal:
             old.unseal("x", TYPE_PIN, new.seal("x", TYPE_PIN, b"new"))
 
 
+def new_pack(kind: int = TYPE_DATA_PACK, context: dict[str, str] | None = None, *, size: int = MIB) -> PackBuffer:
+    """A pack of one part."""
+    return PackBuffer(
+        KEYS, kind, context or {}, os.urandom(16), size=size, part_size=size, take=lambda: memoryview(bytearray(size))
+    )
+
+
+def stored(pack: PackBuffer) -> bytes:
+    return b"".join(part.data for part in pack.finish())
+
+
 class TestPack:
     def fill(self, payloads: list[bytes], kind: int = TYPE_DATA_PACK) -> tuple[PackBuffer, bytes]:
-        pack = PackBuffer(KEYS, kind, bytearray(MIB), {"point": "p", "disk": "d"}, os.urandom(16))
+        pack = new_pack(kind, {"point": "p", "disk": "d"})
         for number, payload in enumerate(payloads):
             item = pack.reserve(KIND_BLOCK, RAW, len(payload), number, bytes([number]) * 16)
             assert item is not None
             pack.fill(item, payload)
         assert pack.close()
-        return pack, bytes(pack.finish())
+        return pack, stored(pack)
 
     def test_single_items_are_read_by_range(self) -> None:
         payloads = [b"first", b"second" * 1000, b""]
@@ -110,22 +121,24 @@ class TestPack:
                 where.open(kind, codec, offset, sealed, max_size=MIB)
 
     def test_no_room_is_said_before_the_buffer_ends(self) -> None:
-        pack = PackBuffer(KEYS, TYPE_DATA_PACK, bytearray(MIB), {}, os.urandom(16))
+        pack = new_pack()
         count = 0
         while (item := pack.reserve(KIND_BLOCK, RAW, 1000, count, bytes(16))) is not None:
             pack.fill(item, b"x" * 1000)
             count += 1
         assert pack.close()
-        data = pack.finish()
+        data = stored(pack)
         assert len(data) <= MIB
-        assert len(read_footer(KEYS, TYPE_DATA_PACK, pack.name, bytes(data))[1]) == count > 800
+        assert len(read_footer(KEYS, TYPE_DATA_PACK, pack.name, data)[1]) == count > 800
 
     def test_filled_by_many_threads(self) -> None:
-        pack = PackBuffer(KEYS, TYPE_DATA_PACK, bytearray(MIB), {}, os.urandom(16))
+        pack = new_pack()
+        reserving = threading.Lock()
 
         def work(seed: int) -> None:
             for number in range(50):
-                item = pack.reserve(KIND_BLOCK, RAW, 500, seed * 100 + number, bytes(16))
+                with reserving:
+                    item = pack.reserve(KIND_BLOCK, RAW, 500, seed * 100 + number, bytes(16))
                 assert item is not None
                 pack.fill(item, bytes([seed]) * 500)
 
@@ -135,7 +148,7 @@ class TestPack:
         for thread in threads:
             thread.join()
         assert pack.close()
-        data = bytes(pack.finish())
+        data = stored(pack)
         reader = PackReader(KEYS, TYPE_DATA_PACK, pack.ref)
         _, items = read_footer(KEYS, TYPE_DATA_PACK, pack.name, data)
         assert len(items) == 400
@@ -147,12 +160,12 @@ class TestPack:
     @given(st.data())
     @settings(max_examples=100, deadline=None)
     def test_incomplete_or_altered_ends_are_noticed(self, data: st.DataObject) -> None:
-        pack, stored = self.fill([b"a" * 10])
-        cut = data.draw(st.integers(0, len(stored) - 1))
+        pack, whole = self.fill([b"a" * 10])
+        cut = data.draw(st.integers(0, len(whole) - 1))
         with pytest.raises(HoldfastError):
-            read_footer(KEYS, TYPE_DATA_PACK, pack.name, stored[:cut])
-        altered = bytearray(stored)
-        altered[len(stored) - 1 - data.draw(st.integers(0, 40))] ^= 1
+            read_footer(KEYS, TYPE_DATA_PACK, pack.name, whole[:cut])
+        altered = bytearray(whole)
+        altered[len(whole) - 1 - data.draw(st.integers(0, 40))] ^= 1
         try:
             _, items = read_footer(KEYS, TYPE_DATA_PACK, pack.name, bytes(altered))
         except HoldfastError:

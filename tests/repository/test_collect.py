@@ -235,7 +235,8 @@ class TestBesideRuns:
             bed.repo.recall(first.id)
             return False
 
-        assert collect(bed.repo, min_age=DAY, control=Control(cancelled=recall)).marked_objects > 0
+        with pytest.raises(Conflict, match="recall"):
+            collect(bed.repo, min_age=DAY, control=Control(cancelled=recall))
         collect_fully(bed)
         assert bed.restored(bed.repo.point(first.id)) == plain(OLD)
 

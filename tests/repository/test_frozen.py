@@ -20,6 +20,7 @@ from server.repository.repository import Control, DiskInput, Repository, peek
 from server.repository.restore import read_blocks
 from tests.repository.bed import START
 from tests.repository.frozen.contents import FORGOTTEN, FULL, INCREMENT, OWNER, PARENTS, PASSWORDS, POINTS, Disk, block
+from tests.repository.second_reader import SecondReader
 
 FROZEN = Path(__file__).parent / "frozen"
 VERSIONS = sorted(folder.name for folder in FROZEN.glob("version-*"))
@@ -73,6 +74,21 @@ def test_every_byte_is_read(blobs: MemoryBlobs, clock: FakeClock, password: str)
     for point_id, disks in POINTS.items():
         holds(repo, point_id, disks)
         assert repo.manifest(point_id).parent == PARENTS[point_id]
+
+
+@pytest.mark.parametrize("password", PASSWORDS)
+def test_a_reader_built_from_the_document_alone_reads_the_same(version: str, password: str) -> None:
+    second = SecondReader(FROZEN / version, password)
+    assert second.points() == [str(FULL), str(INCREMENT)]
+    for point_id in (FULL, INCREMENT):
+        disks = second.manifest(str(point_id))["disks"]
+        assert [(disk["diskId"], disk["sizeBytes"]) for disk in disks] == [
+            (disk.disk_id, disk.size_bytes) for disk in POINTS[point_id]
+        ]
+        for disk, expected in zip(disks, POINTS[point_id], strict=True):
+            assert dict(second.blocks(disk)) == {
+                index: block(kind) for index, kind in expected.blocks.items() if kind != "zero"
+            }
 
 
 def test_a_check_finds_nothing(blobs: MemoryBlobs, clock: FakeClock) -> None:

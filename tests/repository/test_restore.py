@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import errno
 import os
+import subprocess
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 from uuid import uuid4
 
 import pytest
 
-from server.domain.errors import Cancelled, Conflict, Damaged, RepositoryError, StorageFull
+from server.domain.errors import Archived, Cancelled, Conflict, Damaged, InvalidInput, RepositoryError, StorageFull
 from server.ports import BLOCK_SIZE
 from server.repository.repository import Control, DiskInput, Progress
-from server.repository.restore import read_blocks, restore_disk, restore_disk_to_file
+from server.repository.restore import read_blocks, restore_disk, restore_disk_to_device, restore_disk_to_file
 from tests.repository.bed import SMALL, Bed, Content, Source, block, plain, refs
 
+ZERO = bytes(BLOCK_SIZE)
 SAMPLE: Content = {index: index + 1 for index in range(0, 600, 6)} | {13: 0}
 
 
@@ -139,3 +142,121 @@ def test_neighbouring_blocks_come_with_one_request() -> None:
     bed.inner.get = counted  # type: ignore[method-assign]
     bed.restored(manifest)
     assert len([name for name in requests if name.startswith("packs/")]) <= 10
+
+
+def test_an_archived_pack_is_not_taken_for_damage(tmp_path: Path) -> None:
+    bed = Bed()
+    manifest, _ = bed.backup(SAMPLE)
+    get = bed.inner.get
+
+    def archived(name: str, *, start: int = 0, length: int | None = None) -> bytes:
+        if name.startswith("packs/"):
+            raise Archived(f"{name} must be retrieved first.")
+        return get(name, start=start, length=length)
+
+    bed.inner.get = archived  # type: ignore[method-assign]
+    with pytest.raises(Archived):
+        restore_disk_to_file(bed.repo, manifest, "vol-1", tmp_path / "disk.img")
+    with pytest.raises(Archived):
+        list(read_blocks(bed.repo, manifest, "vol-1"))
+    assert list(tmp_path.iterdir()) == []
+
+
+# ---- devices
+
+
+def attached(image: Path) -> str | None:
+    """A loop device on ``image``; None where this user or system has none."""
+    done = subprocess.run(["losetup", "--find", "--show", str(image)], capture_output=True, text=True, check=False)
+    return done.stdout.strip() or None
+
+
+@pytest.fixture(params=["device", "file"])
+def old_disk(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Path]:
+    """601 blocks of something else: on a loop device where there are any, and in a file."""
+    image = tmp_path / "old.img"
+    image.write_bytes(b"old " * (601 * BLOCK_SIZE // 4))
+    device = attached(image) if request.param == "device" else None
+    yield Path(device) if device else image
+    if device:
+        subprocess.run(["losetup", "--detach", device], check=True)
+
+
+def content_of(path: Path) -> list[bytes]:
+    with path.open("rb") as file:
+        return [file.read(BLOCK_SIZE) for _ in range(601)]
+
+
+def test_a_device_is_overwritten_and_zero_runs_read_as_zeros(old_disk: Path) -> None:
+    bed = Bed()
+    manifest, _ = bed.backup(SAMPLE)
+    assert restore_disk_to_device(bed.repo, manifest, "vol-1", old_disk) == 100
+    found = content_of(old_disk)
+    assert found[:600] == [block(SAMPLE.get(index, 0)) for index in range(600)]
+    assert found[600] == b"old " * (BLOCK_SIZE // 4), "what lies beyond the disk is not its business"
+
+
+def test_zeros_are_not_written_where_there_are_some(tmp_path: Path) -> None:
+    bed = Bed()
+    manifest, _ = bed.backup(SAMPLE)
+    image = tmp_path / "new.img"
+    with image.open("wb") as file:
+        file.truncate(600 * BLOCK_SIZE)
+    restore_disk_to_device(bed.repo, manifest, "vol-1", image)
+    assert image.stat().st_blocks * 512 <= 101 * BLOCK_SIZE
+    assert content_of(image)[:600] == [block(SAMPLE.get(index, 0)) for index in range(600)]
+
+
+def test_an_empty_disk_clears_the_device(old_disk: Path) -> None:
+    bed = Bed()
+    manifest, _ = bed.backup({})
+    restore_disk_to_device(bed.repo, manifest, "vol-1", old_disk)
+    assert content_of(old_disk)[:600] == [ZERO] * 600
+
+
+def test_a_disk_that_ends_within_a_sector(old_disk: Path) -> None:
+    bed = Bed()
+    run = bed.repo.begin(uuid4(), parent=None, tuning=SMALL)
+    disk = DiskInput(disk_id="vol-1", size_bytes=3 * BLOCK_SIZE + 1000)
+    result = run.disk(disk, blocks=[], read=lambda _: b"", mode="full", control=Control())
+    manifest = run.commit(at=bed.clock.now(), resource={}, document={}, disks=[result])
+    restore_disk_to_device(bed.repo, manifest, "vol-1", old_disk)
+    found = content_of(old_disk)
+    assert found[:3] == [ZERO] * 3
+    assert found[3] == bytes(1000) + (b"old " * (BLOCK_SIZE // 4))[1000:]
+
+
+def test_a_device_too_small_or_of_another_kind_is_refused(tmp_path: Path) -> None:
+    bed = Bed()
+    manifest, _ = bed.backup(SAMPLE)
+    small = tmp_path / "small.img"
+    small.write_bytes(bytes(BLOCK_SIZE))
+    with pytest.raises(InvalidInput, match="the disk 314572800"):
+        restore_disk_to_device(bed.repo, manifest, "vol-1", small)
+    with pytest.raises(InvalidInput, match="neither"):
+        restore_disk_to_device(bed.repo, manifest, "vol-1", Path("/dev/null"))
+    with pytest.raises(RepositoryError, match="Cannot write"):
+        restore_disk_to_device(bed.repo, manifest, "vol-1", tmp_path / "missing")
+    assert small.read_bytes() == bytes(BLOCK_SIZE)
+
+
+def test_a_device_in_use_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    bed = Bed()
+    manifest, _ = bed.backup(SAMPLE)
+    opened = os.open
+
+    def busy(path: Path, flags: int, *rest: int) -> int:
+        if flags & os.O_EXCL:
+            raise OSError(errno.EBUSY, "Device or resource busy")
+        return opened(path, flags, *rest)
+
+    monkeypatch.setattr(os, "open", busy)
+    with pytest.raises(Conflict, match="in use"):
+        restore_disk_to_device(bed.repo, manifest, "vol-1", tmp_path / "disk")
+
+
+def test_a_device_restore_can_be_stopped(old_disk: Path) -> None:
+    bed = Bed()
+    manifest, _ = bed.backup({})
+    with pytest.raises(Cancelled):
+        restore_disk_to_device(bed.repo, manifest, "vol-1", old_disk, control=Control(cancelled=lambda: True))

@@ -10,16 +10,20 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from uuid import uuid4
 
 import pytest
 
 from server import cli
+from server.adapters.aws import Boto3Aws
 from server.adapters.blobs.local import LocalBlobs
-from server.adapters.clock import SystemClock
-from server.cli.place import Place
+from server.adapters.blobs.memory import MemoryBlobs
+from server.adapters.clock import FakeClock, SystemClock
+from server.cli.place import NOBODY, Place
 from server.demo.sample.account import BUCKET
+from server.domain.workload import Place as AwsPlace
 from server.repository import layout
 from server.repository.repository import Repository, peek
 from tests.conftest import DemoCloud
@@ -176,6 +180,13 @@ class TestCheck:
         found = json.loads(holdfast("check", folder, "--level", "content", "--json").out)
         assert {harm["diskId"] for problem in found for harm in problem["harm"]} == {"vol-data"}
 
+    def test_damage_is_noted_when_asked(self, folder: Path, holdfast: Holdfast) -> None:
+        pack_of(folder).unlink()
+        assert holdfast("check", folder).code == 3
+        assert not (folder / "damage").exists()
+        assert holdfast("check", folder, "--record").code == 3
+        assert len(list((folder / "damage").iterdir())) == 1
+
     def test_all_shares_together_find_it(self, folder: Path, holdfast: Holdfast) -> None:
         pack = pack_of(folder)
         data = bytearray(pack.read_bytes())
@@ -289,9 +300,45 @@ class TestS3:
         monkeypatch.setenv("HOLDFAST_REPOSITORY_PASSWORD", "wrong password")
         assert "password is wrong" in holdfast("ls", *where).err
 
+    def test_with_a_kms_key_no_password_is_needed(
+        self, demo_cloud: DemoCloud, tmp_path: Path, holdfast: Holdfast, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.delenv("HOLDFAST_REPOSITORY_PASSWORD")
+        aws = Boto3Aws(SystemClock(), endpoint_url=demo_cloud.url)
+        here = AwsPlace(NOBODY, None, None, "us-east-1")
+        keys = [aws.call(here, "kms", "create_key")["KeyMetadata"]["Arn"] for _ in range(2)]
+        folder, cloud = tmp_path / "new", ("--endpoint-url", demo_cloud.url)
+        assert holdfast("init", folder, "--kms-key", keys[0], *cloud).code == 0
+        assert holdfast("ls", folder, "--kms-key", keys[0], *cloud).code == 0
+        assert f"opens with the KMS key {keys[0]}" in holdfast("ls", folder, *cloud).err
+        assert keys[0] in holdfast("ls", folder, "--kms-key", keys[1], *cloud).err
+        assert holdfast("password", folder, "--kms-key", keys[0], "--new-kms-key", keys[1], *cloud).code == 0
+        assert holdfast("ls", folder, "--kms-key", keys[0], *cloud).code == 1
+        assert holdfast("ls", folder, "--kms-key", keys[1], *cloud).code == 0
+
     def test_a_bucket_there_is_not(self, demo_cloud: DemoCloud, holdfast: Holdfast) -> None:
         done = holdfast("ls", "s3://no-such-bucket-here/x", "--endpoint-url", demo_cloud.url, "--region", "us-east-1")
         assert (done.code, "no bucket no-such-bucket-here" in done.err) == (1, True)
+
+
+class TestRetrieve:
+    def test_an_archived_point_is_asked_for_and_then_read(self, holdfast: Holdfast, monkeypatch: pytest.MonkeyPatch) -> None:
+        clock = FakeClock(SystemClock().now())
+        blobs = MemoryBlobs(clock)
+        monkeypatch.setattr(Place, "blobs", lambda _: blobs)
+        assert holdfast("init", "anywhere", "--storage-class", "glacier").code == 0
+        disk = POINTS[FULL][0]
+        back_up(Place(url="anywhere").write(), FULL, (disk,), clock)
+        read = ("cat", "anywhere", FULL, disk.disk_id, "--length", BLOCK)
+        assert "archived" in holdfast(*read).err
+        asked = holdfast("retrieve", "anywhere", FULL, "--mode", "bulk", "--days", 2)
+        assert (asked.code, "1 were asked for now" in asked.err, "again later" in asked.err) == (0, True, True)
+        clock.advance(timedelta(hours=13))
+        assert "All can be read until" in holdfast("retrieve", "anywhere", FULL).err
+        assert holdfast(*read).raw == block("boot")
+
+    def test_what_is_not_archived_can_be_read_at_once(self, folder: Path, holdfast: Holdfast) -> None:
+        assert "All can be read." in holdfast("retrieve", folder, FULL, "--disk", "vol-root").err
 
 
 # ---- mount ------------------------------------------------------------------------------------------------------------

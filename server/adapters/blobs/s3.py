@@ -120,7 +120,7 @@ class S3Blobs:
                 if there.get("ObjectLockMode") == "COMPLIANCE":
                     return
                 until = held
-            retention = {"Mode": "COMPLIANCE", "RetainUntilDate": _whole_second(until)}
+            retention: Any = {"Mode": "COMPLIANCE", "RetainUntilDate": _whole_second(until)}
             self._bucket.call("PutObjectRetention", lambda: self._client.put_object_retention(**where, Retention=retention))
         except NotFound:
             self._see_bucket()

@@ -46,27 +46,30 @@ _ELSEWHERE: Final = (
 _FULL: Final = ("InsufficientStorage", "XMinioStorageFull", "QuotaExceeded", "507")
 
 # What IAM must allow for each operation used here; https://docs.aws.amazon.com/AmazonS3/latest/userguide/using-with-s3-policy-actions.html
-PERMISSIONS: Final[Mapping[str, tuple[str, ...]]] = {
-    "AbortMultipartUpload": ("s3:AbortMultipartUpload",),
-    "CompleteMultipartUpload": ("s3:PutObject",),
-    "CreateMultipartUpload": ("s3:PutObject", "s3:PutObjectRetention"),
-    "DeleteObjects": ("s3:DeleteObject", "s3:DeleteObjectVersion"),
+BUCKET_PERMISSIONS: Final[Mapping[str, tuple[str, ...]]] = {
     "GetBucketEncryption": ("s3:GetEncryptionConfiguration",),
     "GetBucketLifecycleConfiguration": ("s3:GetLifecycleConfiguration",),
     "GetBucketPolicyStatus": ("s3:GetBucketPolicyStatus",),
     "GetBucketVersioning": ("s3:GetBucketVersioning",),
-    "GetObject": ("s3:GetObject",),
     "GetObjectLockConfiguration": ("s3:GetBucketObjectLockConfiguration",),
     "HeadBucket": ("s3:ListBucket",),
-    "HeadObject": ("s3:GetObject", "s3:GetObjectRetention", "s3:GetObjectVersion"),
     "ListMultipartUploads": ("s3:ListBucketMultipartUploads",),
     "ListObjectVersions": ("s3:ListBucketVersions",),
     "ListObjectsV2": ("s3:ListBucket",),
+}
+OBJECT_PERMISSIONS: Final[Mapping[str, tuple[str, ...]]] = {
+    "AbortMultipartUpload": ("s3:AbortMultipartUpload",),
+    "CompleteMultipartUpload": ("s3:PutObject",),
+    "CreateMultipartUpload": ("s3:PutObject", "s3:PutObjectRetention"),
+    "DeleteObjects": ("s3:DeleteObject", "s3:DeleteObjectVersion"),
+    "GetObject": ("s3:GetObject",),
+    "HeadObject": ("s3:GetObject", "s3:GetObjectRetention", "s3:GetObjectVersion"),
     "PutObject": ("s3:PutObject", "s3:PutObjectRetention"),
     "PutObjectRetention": ("s3:PutObjectRetention",),
     "RestoreObject": ("s3:RestoreObject",),
     "UploadPart": ("s3:PutObject",),
 }
+PERMISSIONS: Final = {**BUCKET_PERMISSIONS, **OBJECT_PERMISSIONS}
 
 
 class S3Bucket:

@@ -32,6 +32,7 @@ class Loaders:
         self.resources = self._by_id("resources")
         self.policies = self._by_id("policies")
         self.repositories = self._by_id("repositories")
+        self.points = self._by_id("points")
         self.sessions = self._by_id("sessions")
         self.tasks: DataLoader[UUID, list[Task]] = DataLoader(load_fn=self._tasks, cache=self._cache)
         self.verdicts: DataLoader[Resource, list[tuple[Policy, Verdict]]] = DataLoader(

@@ -7,6 +7,7 @@ from typing import Any
 
 from server.api.graphql.access import User
 from server.api.graphql.accounts import Account
+from server.api.graphql.archives import ArchivePointsInput, ExtendRetrievalInput, RetrievePointsInput
 from server.api.graphql.context import Context, Info, in_thread
 from server.api.graphql.loaders import loaders
 from server.api.graphql.node import IdInput, Node
@@ -22,6 +23,7 @@ from server.domain import session as domain
 from server.domain.errors import InvalidInput
 from server.services import (
     access,
+    archives,
     health_checks,
     lists,
     maintenance,
@@ -31,6 +33,7 @@ from server.services import (
     repository_rescans,
     rescans,
     restores,
+    retrievals,
     tasks,
     verification,
 )
@@ -219,6 +222,50 @@ async def start_instance_restore(info: Info, input: InstanceRestoreInput) -> Ses
         reason=input.reason,
         dry_run=input.dry_run,
         key=session_key(context, "startInstanceRestore", input.client_mutation_id),
+    )
+    return _payload(started, input.client_mutation_id)
+
+
+async def archive_points(info: Info, input: ArchivePointsInput) -> SessionPayload:
+    context = info.context
+    started = await in_thread(
+        archives.archive_points,
+        context.app,
+        context.who(),
+        [local_id("RestorePoint", id, "pointIds") for id in input.point_ids],
+        local_id("Repository", input.repository_id, "repositoryId"),
+        keep_days=input.keep_days,
+        dry_run=input.dry_run,
+        key=session_key(context, "archivePoints", input.client_mutation_id),
+    )
+    return _payload(started, input.client_mutation_id)
+
+
+async def retrieve_points(info: Info, input: RetrievePointsInput) -> SessionPayload:
+    context = info.context
+    started = await in_thread(
+        retrievals.retrieve_points,
+        context.app,
+        context.who(),
+        [local_id("RestorePoint", id, "pointIds") for id in input.point_ids],
+        mode=input.mode,
+        days=input.days,
+        dry_run=input.dry_run,
+        key=session_key(context, "retrievePoints", input.client_mutation_id),
+    )
+    return _payload(started, input.client_mutation_id)
+
+
+async def extend_retrieval(info: Info, input: ExtendRetrievalInput) -> SessionPayload:
+    context = info.context
+    started = await in_thread(
+        retrievals.extend_retrieval,
+        context.app,
+        context.who(),
+        local_id("RestorePoint", input.point_id, "pointId"),
+        days=input.days,
+        dry_run=input.dry_run,
+        key=session_key(context, "extendRetrieval", input.client_mutation_id),
     )
     return _payload(started, input.client_mutation_id)
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import strawberry
 
+from server.api.graphql.archives import ArchiveCost, Retrieval
 from server.api.graphql.connections import Connection, Direction, connect, ordering
 from server.api.graphql.context import Info
 from server.api.graphql.loaders import loaders
@@ -16,7 +17,7 @@ from server.api.graphql.permissions import requires
 from server.api.graphql.policies import Policy
 from server.api.graphql.repositories import Repository
 from server.api.graphql.resources import Resource
-from server.api.graphql.scalars import JSON, Health, Leg, Long, PointState, global_id, local_id
+from server.api.graphql.scalars import JSON, Health, Leg, Long, PointState, RetrievalMode, global_id, local_id
 from server.domain import restore as domain
 from server.domain.access import Role
 from server.ports import Order, Where
@@ -135,6 +136,27 @@ class RestorePoint(Node):
         found = await loaders(info.context).repositories.load(self.record.repository_id)
         return None if found is None else Repository.of(found)
 
+    @strawberry.field(description="Of an archive: the backup it was made from, while the appliance knows it.")
+    async def source(self, info: Info) -> RestorePoint | None:
+        if self.record.source_id is None:
+            return None
+        found = await loaders(info.context).points.load(self.record.source_id)
+        return None if found is None else RestorePoint.of(found)
+
+    @strawberry.field(description="Of an archive: its readable copy; null while none was asked for.")
+    async def retrieval(self, info: Info) -> Retrieval | None:
+        if self.record.retrieval is None or self.record.repository_id is None:
+            return None
+        found = await loaders(info.context).repositories.load(self.record.repository_id)
+        return None if found is None else Retrieval.of(self.record, found, info.context.app.clock.now())
+
+    @strawberry.field(description="Of an archive: what keeping it costs, and what deleting it early would.")
+    async def archive_cost(self, info: Info) -> ArchiveCost | None:
+        if self.record.leg is not domain.Leg.ARCHIVE or self.record.repository_id is None:
+            return None
+        found = await loaders(info.context).repositories.load(self.record.repository_id)
+        return None if found is None else ArchiveCost.of(self.record, found, info.context.app.clock.now())
+
     @strawberry.field(description="The disks inside; for snapshots with their snapshot ids.")
     def disks(self, info: Info) -> list[PointDisk]:
         workload = info.context.app.workloads.get(self.record.workload)
@@ -222,6 +244,10 @@ class VolumeRestoreInput:
     disks: list[str] = strawberry.field(default_factory=list)
     name_suffix: str = "-restored"
     volume_type: str | None = None
+    retrieval_mode: RetrievalMode = strawberry.field(
+        default=RetrievalMode.STANDARD, description="How an archived point that is not readable is retrieved first."
+    )
+    retrieval_days: int = 1
     reason: str = ""
     dry_run: bool = False
     client_mutation_id: str | None = None
@@ -234,6 +260,8 @@ class VolumeRestoreInput:
             disks=tuple(self.disks),
             name_suffix=self.name_suffix,
             volume_type=self.volume_type,
+            retrieval_mode=self.retrieval_mode,
+            retrieval_days=self.retrieval_days,
         )
 
 
@@ -249,6 +277,8 @@ class InstanceRestoreInput:
     iam_instance_profile: str | None = None
     image_id: str | None = None
     power_on: bool = True
+    retrieval_mode: RetrievalMode = RetrievalMode.STANDARD
+    retrieval_days: int = 1
     reason: str = ""
     dry_run: bool = False
     client_mutation_id: str | None = None
@@ -264,6 +294,8 @@ class InstanceRestoreInput:
             iam_instance_profile=self.iam_instance_profile,
             image_id=self.image_id,
             power_on=self.power_on,
+            retrieval_mode=self.retrieval_mode,
+            retrieval_days=self.retrieval_days,
         )
 
 

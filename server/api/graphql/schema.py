@@ -18,6 +18,7 @@ from strawberry.types import ExecutionContext
 
 from server.api.graphql.access import AccessMutation, AccessQuery, User
 from server.api.graphql.accounts import Account, AccountMutation, AccountQuery
+from server.api.graphql.archives import ArchiveMutation, ArchiveQuery
 from server.api.graphql.context import Context, Info
 from server.api.graphql.errors import Errors
 from server.api.graphql.executor import FastExecutor
@@ -40,7 +41,17 @@ DOCUMENTS_KEPT = 256  # distinct documents; each at most DOCUMENT_MAX characters
 
 
 @strawberry.type
-class Query(AccessQuery, OverviewQuery, ResourceQuery, AccountQuery, PolicyQuery, RepositoryQuery, PointQuery, SessionQuery):
+class Query(
+    AccessQuery,
+    OverviewQuery,
+    ResourceQuery,
+    AccountQuery,
+    PolicyQuery,
+    RepositoryQuery,
+    PointQuery,
+    ArchiveQuery,
+    SessionQuery,
+):
     @strawberry.field(description="Anything by its id; null when it is gone.")
     @requires(Role.VIEWER)
     async def node(self, info: Info, id: strawberry.ID) -> Node | None:
@@ -58,6 +69,7 @@ class Mutation(
     UpkeepMutation,
     PolicyMutation,
     PointMutation,
+    ArchiveMutation,
     SessionMutation,
 ):
     pass

@@ -44,6 +44,12 @@ TYPE = {
     "INSTANCE_RESTORE": "RestoreTask",
     "DELETE_POINTS": "Task",
     "REPOSITORY_MAINTENANCE": "Task",
+    "HEALTH_CHECK": "Task",
+    "REPOSITORY_CHECK": "Task",
+    "REPOSITORY_RESCAN": "Task",
+    "VERIFICATION": "Task",
+    "ARCHIVE": "Task",
+    "RETRIEVAL": "ArchiveRetrieval",
 }
 TYPES = (
     *("Policy", "Job", "Task", "UserPolicy", "RetentionActivity", "RestoreTask", "FLRTask", "SelfBackupActivity"),

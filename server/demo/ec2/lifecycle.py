@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 from moto.ec2.models.elastic_block_store import Snapshot, Volume, VolumeAttachment
@@ -28,7 +28,7 @@ class Pace:
     @classmethod
     def scaled(cls, factor: float) -> Pace:
         base = cls()
-        return cls(base.snapshot * factor, base.volume * factor, base.attachment * factor, base.instance * factor, base.retrieval * factor)
+        return cls(*(getattr(base, field.name) * factor for field in fields(cls)))
 
 
 class TimedVolume(Volume):

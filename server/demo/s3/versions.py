@@ -92,7 +92,7 @@ def scan(db: sqlite3.Connection, bucket: str, start: bytes, below: int, end: byt
         f"SELECT {CURRENT} AS number, {COLUMNS} FROM object WHERE {where} UNION ALL "  # noqa: S608 (constants and integers)
         f"SELECT number, {COLUMNS} FROM older WHERE {where} ORDER BY key, number DESC"
     )
-    last: bytes | None = start if below < CURRENT else None
+    last: bytes | None = start if below <= CURRENT else None  # whose newest version was on an earlier page
     for number, *row in db.execute(query, (*arguments, *arguments)):
         item = Object.of(tuple(row))
         if item.key == start and number >= below:

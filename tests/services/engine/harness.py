@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -15,10 +15,13 @@ from server.adapters.clock import FakeClock, SystemClock
 from server.adapters.db import Database
 from server.adapters.messaging import MemoryJobs, MemoryWakeups
 from server.domain import repository as stored
-from server.domain.policy import DailySchedule, Policy, Retention, Retries, Scope
+from server.domain.immutability import BucketFacts, judge
+from server.domain.policy import DailySchedule, HealthCheck, Policy, Retention, Retries, Scope
 from server.domain.session import Event, Session, Task
 from server.domain.workload import Account, AccountState, Resource
 from server.ports import Jobs, Tx
+from server.repository import layout
+from server.repository.crypto import HEADER_SIZE
 from server.repository.repository import Repository
 from server.services import scheduling, tasks
 from server.services.context import Services
@@ -105,6 +108,17 @@ class Appliance:
     def lines(self, session_id: UUID) -> list[str]:
         return [event.message for event in self.log(session_id)]
 
+    def packs(self, repository: stored.Repository) -> set[str]:
+        """Names of the data packs in the bucket."""
+        return {blob.name for blob in self.blobs[repository.id].list(layout.PACKS)}
+
+    def spoil(self, repository: stored.Repository, names: Iterable[str]) -> None:
+        """Flip a bit in the first item of each of these packs, past everything that guards the bucket."""
+        for name in names:
+            content = bytearray(self.blobs[repository.id].get(name))
+            content[HEADER_SIZE + 8] ^= 1
+            self.blobs[repository.id].put(name, bytes(content))
+
     # ---- what a test sets up
 
     def account(self, name: str = "home") -> Account:
@@ -121,7 +135,16 @@ class Appliance:
             tx.accounts.add(account)
         return account
 
-    def repository(self, account: Account, name: str = "vault") -> stored.Repository:
+    def repository(
+        self,
+        account: Account,
+        name: str = "vault",
+        *,
+        storage_class: stored.StorageClass = stored.StorageClass.STANDARD,
+        facts: BucketFacts | None = None,
+    ) -> stored.Repository:
+        """In a bucket set up as ``facts`` say."""
+        bucket = facts or BucketFacts()
         repository = stored.Repository(
             id=uuid4(),
             name=name,
@@ -130,12 +153,14 @@ class Appliance:
             region="us-east-1",
             location=f"bucket-{name}",
             password=PASSWORD,
+            storage_class=storage_class,
+            immutable=judge(bucket).immutable,
             created_at=self.clock.now(),
         )
         with self.app.store.transaction() as tx:
             tx.repositories.add(repository)
-        self.blobs[repository.id] = MemoryBlobs(clock=self.clock)
-        Repository.create(self.blobs[repository.id], PASSWORD, clock=self.clock, owner=self.app.owner_id())
+        blobs = self.blobs[repository.id] = MemoryBlobs(clock=self.clock, facts=bucket)
+        Repository.create(blobs, PASSWORD, clock=self.clock, owner=self.app.owner_id(), storage_class=storage_class)
         return repository
 
     def machine(self, account: Account, name: str, disks: Mapping[str, Mapping[int, bytes]], **tags: str) -> Resource:
@@ -171,6 +196,8 @@ class Appliance:
         backup_days: int = 30,
         retries: int = 0,
         priority: int = 1,
+        verify: bool = False,
+        health_check: HealthCheck | None = None,
     ) -> Policy:
         now = self.clock.now()
         policy = Policy(
@@ -183,6 +210,8 @@ class Appliance:
             retention=Retention(snapshots=snapshots, backup_days=backup_days),
             retries=Retries(attempts=retries),
             repository_id=repository.id if repository else None,
+            verify=verify,
+            health_check=health_check,
             created_at=now,
             updated_at=now,
         )

@@ -25,6 +25,7 @@ from tests.simulation.repository.store import CALM, DAY, HOUR, MINUTE, Faults, P
 from tests.simulation.repository.users import Users
 
 PIN_LIFE = 3 * DAY
+LOCKED, DEDUP = 0.2, 0.5  # shares of histories
 LOCKABLE = BucketFacts(versioning="enabled", object_lock=True)
 
 
@@ -58,13 +59,13 @@ class History:
         stage.reseed(seed)
         self.scheduler = Scheduler(rng, rng.choice(get_args(Strategy)))
         threads.use(self.scheduler)
-        self.locks = rng.random() < 0.2
+        self.locks = rng.random() < LOCKED
         self.store = Store(self.scheduler, rng, LOCKABLE if self.locks else BucketFacts(), keep)
         self.model = Model()
         self.witness = Witness(self.store, self.model)
         self.min_age = rng.choice((0.0, MINUTE, HOUR, DAY))
         self.faults = faults(rng, self.min_age) if rng.random() < 0.85 else CALM
-        self.folder = Path(tempfile.mkdtemp(prefix="holdfast-history-")) if rng.random() < 0.5 else None
+        self.folder = Path(tempfile.mkdtemp(prefix="holdfast-history-")) if rng.random() < DEDUP else None
         skewed = rng.random() < 0.3
         self.appliances = [
             Appliance(
@@ -138,11 +139,12 @@ class History:
                 assert point.visible or point.forgets or not point.committed, f"point {point.id} vanished"
                 if point.visible:
                     self.witness.verify(point)
-            self._collect_until(appliance, lambda: self._packs() ^ self._needed(), "garbage stays, or needed packs went")
-            for point in self.model.visible() if self.rng.random() < 0.3 and not self.locks else ():
+            self._collect_until(appliance, self._out_of_order, "garbage stays, or needed packs went")
+            for point in self.model.visible() if self.rng.random() < 0.5 else ():
                 point.forgets += 1
                 self.users.until_done(appliance, "forget", lambda point=point: appliance.repository().forget(point.id))  # type: ignore[misc]
             if not self.model.visible():
+                self.scheduler.park(seconds=100 * DAY if self.locks else 0.0)  # no lock is longer
                 self._collect_until(appliance, self._leftovers, "an empty repository is not empty")
 
         self._together([settle])
@@ -156,12 +158,15 @@ class History:
             self.users.until_done(appliance, "collect", lambda: collect(appliance.repository(), min_age=timedelta(hours=1)))
         assert not wrong(), f"{complaint}: {sorted(wrong())}"
 
-    def _needed(self) -> set[str]:
+    def _out_of_order(self) -> set[str]:
+        """Packs that are needed and not there, or there and not needed; where items moved, every copy may be needed."""
         needed = set[str]().union(*(point.needs for point in self.model.visible()))
-        return {name for name in needed if name.startswith((layout.PACKS, layout.TREES))}
+        packs = {name for name in needed if name.startswith((layout.PACKS, layout.TREES))}
+        kept = self.locks or next(self.store.memory.list(layout.MOVED), None) is not None
+        return packs - self._packs() if kept else packs ^ self._packs()
 
     def _leftovers(self) -> set[str]:
-        kept = (layout.CONFIG, layout.OWNER, layout.KEYS, "gc/")
+        kept = (layout.CONFIG, layout.OWNER, layout.KEYS, "gc/", "catalog/")
         return {blob.name for blob in self.store.memory.list() if not blob.name.startswith(kept)}
 
     def _packs(self) -> set[str]:

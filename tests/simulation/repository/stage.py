@@ -34,10 +34,18 @@ FOUNDATIONS = (
     "zstandard",
 )
 # Limits that only large repositories meet; module, name, value. Small ones are met here in every history.
-LIMITS = (
+LIMITS: tuple[tuple[str, str, float], ...] = (
     ("prune", "DELETE_BATCH", 2),
-    ("prune", "NODE_GROUP", 3),
+    ("prune", "FLATTEN_LIMIT", 3),
+    ("reach", "NODE_GROUP", 3),
+    ("locks", "BATCH", 3),
+    ("locks", "NODE_GROUP", 3),
     ("walk", "LEAF_GROUP", 2),
+    ("compact", "MAX_SOURCES", 3),
+    # Compaction pays for small packs, too.
+    ("worth", "PAYBACK_MONTHS", 1e12),
+    ("worth", "DEAD_SHARE", 0.05),
+    ("worth", "RECORD_BYTES", 0),
 )
 
 _generators: list[random.Random] = []

@@ -52,7 +52,7 @@ class Users:
         self.pulse = object()  # woken when a collection or a backup begins
         self._contenders = 0  # collections and recalls under way
         self._contended = 0  # step at which two of them last were
-        self.pauses = rng.choice(((0.0, 0.0, 1.0, min_age * 1.1), (0.0, 1.0, MINUTE, HOUR, DAY), (min_age * 0.6, min_age * 1.2, HOUR)))
+        self.pauses = rng.choice(((0.0, 0.0, 1.0, min_age * 1.1), (0.0, 1.0, MINUTE, HOUR, DAY), (min_age * 0.6, min_age * 1.2, HOUR), (0.0, DAY, 2 * DAY)))
         for number in range(rng.choice((1, 1, 2))):
             self.disks[f"i-{number}"] = {}
             self._guest_writes(f"i-{number}")
@@ -123,7 +123,7 @@ class Users:
                 return
             if isinstance(outcome.error, NotFound) and backup.point.forgets:
                 return
-            self.scheduler.park(seconds=self.rng.choice((0.0, 1.0, MINUTE, HOUR, HOUR, 4 * DAY)))
+            self.scheduler.park(seconds=self.rng.choice((0.0, 1.0, MINUTE, HOUR, 9 * DAY)))
         self.until_done(appliance, "abandon", lambda: backup.abandon(appliance.repository()))
 
     # -- retention
@@ -246,7 +246,7 @@ class Users:
             excused = (*excused, Unavailable)
         if len(self.appliances) > 1:
             excused = (*excused, NotOwner, AlreadyThere)
-        if name.startswith("backup") or self._contended >= since or self.store.faults.late:
+        if name.startswith("backup") or self._contended >= since or self.store.faults.late or self.store.faults.frozen:
             excused = (*excused, Conflict)
         assert isinstance(error, excused), f"{name}: {type(error).__name__}: {error.message}"
 
