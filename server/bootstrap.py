@@ -195,7 +195,7 @@ class Repositories:
         self._store = store
         self._aws = aws
         self._clock = clock
-        self._runtime = Runtime(cache=settings.data_dir / CACHE)
+        self._runtime = Runtime(cache=settings.data_dir / CACHE, level=settings.compression_level)
         self._open: OrderedDict[tuple[object, ...], OpenRepository] = OrderedDict()
         self._lock = threading.Lock()
         self._opening: dict[tuple[object, ...], threading.Lock] = {}

@@ -45,6 +45,7 @@ VARIABLES: Final = (
     ),
     Variable("HOLDFAST_ADMIN_PASSWORD", "", "First password of `admin`. Without it one is made and shown once."),
     Variable("HOLDFAST_WORKER_THREADS", "2", "Resources whose data a worker moves at once, 1 to 64 (120 MiB of memory each)."),
+    Variable("HOLDFAST_COMPRESSION_LEVEL", "1", "How hard backups compress, 1 to 19 (zstd). Higher: smaller and much slower."),
     Variable("HOLDFAST_LOG_FORMAT", "json", "`json` or `text`."),
     Variable("HOLDFAST_LOG_LEVEL", "info", "`debug`, `info`, `warning` or `error`."),
     Variable("HOLDFAST_GRAPHIQL", "false", "Serve the GraphQL explorer at /graphql (development only)."),
@@ -75,6 +76,7 @@ class Settings:
     secret_key_file: Path
     admin_password: str | None = field(default=None, repr=False)
     worker_threads: int = 2
+    compression_level: int = 1
     log_format: LogFormat = "json"
     log_level: LogLevel = "info"
     graphiql: bool = False
@@ -123,6 +125,7 @@ class Settings:
             "HOLDFAST_SECRET_KEY_FILE": self.secret_key_file,
             "HOLDFAST_ADMIN_PASSWORD": self.admin_password,
             "HOLDFAST_WORKER_THREADS": self.worker_threads,
+            "HOLDFAST_COMPRESSION_LEVEL": self.compression_level,
             "HOLDFAST_LOG_FORMAT": self.log_format,
             "HOLDFAST_LOG_LEVEL": self.log_level,
             "HOLDFAST_GRAPHIQL": "true" if self.graphiql else "false",
@@ -165,6 +168,7 @@ class _Reader:
             secret_key_file=self._read("SECRET_KEY_FILE", data_dir / "secret.key", _path),
             admin_password=self._read("ADMIN_PASSWORD", None, _password),
             worker_threads=self._read("WORKER_THREADS", 2, lambda text: _integer(text, 1, 64)),
+            compression_level=self._read("COMPRESSION_LEVEL", 1, lambda text: _integer(text, 1, 19)),
             log_format=self._read("LOG_FORMAT", "json", lambda text: cast(LogFormat, _choice(text, "text", "json"))),
             log_level=self._read(
                 "LOG_LEVEL", "info", lambda text: cast(LogLevel, _choice(text, "debug", "info", "warning", "error"))

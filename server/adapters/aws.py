@@ -46,7 +46,7 @@ from botocore.parsers import ResponseParserError
 
 from server.adapters import aws_errors, backoff
 from server.adapters.aws_errors import Call
-from server.adapters.quota import NoQuotas, Pace
+from server.adapters.pace import NoQuotas, Pace
 from server.domain.errors import AwsCredentials, AwsRejected, HoldfastError, Throttled, Unavailable
 from server.domain.workload import Place
 from server.ports import Clock
@@ -213,13 +213,20 @@ class Boto3Aws:
             tcp_keepalive=True,
             request_checksum_calculation="when_required",
             response_checksum_validation="when_required",
-            s3={"addressing_style": "path"} if self._endpoint_url else None,
+            s3=self._s3_settings(),
         )
         try:  # of botocore's session: a second boto3.Session around the same one would register its additions twice
             return session.create_client(service, region_name=region, endpoint_url=self._endpoint_url, config=config)
         except (BotoCoreError, ValueError) as error:
             call = Call(operation=f"{service}:*", region=region, endpoint=self._endpoint_url)
             raise self._translated(call, error) from error
+
+    def _s3_settings(self) -> Any:
+        """As botocore's ``Config`` takes them. Over TLS bodies are not hashed for the signature: S3 checks the CRC sent with
+        each, for half the CPU."""
+        address = self._endpoint_url or "https://"
+        style = {"addressing_style": "path"} if self._endpoint_url else {}
+        return style if address.startswith("http://") else {**style, "payload_signing_enabled": False}
 
     def _session(self, place: Place) -> botocore.session.Session:
         with self._lock:

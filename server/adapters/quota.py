@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass, field
-from typing import Final, Protocol
+from typing import Final
 
 import redis
 
@@ -60,19 +60,6 @@ redis.call('SET', KEYS[1], string.format('%.0f', line), 'PX', math.ceil((line - 
 if wait < 0 then wait = 0 end
 return math.ceil(wait)
 """
-
-
-class Pace(Protocol):
-    def take(self, place: Place, operation: str) -> None:
-        """Wait until one more request of this kind is within the rate. Never fails."""
-        ...
-
-
-class NoQuotas:
-    """No limit of our own: AWS's throttling is the only one."""
-
-    def take(self, place: Place, operation: str) -> None:
-        del place, operation
 
 
 @dataclass(slots=True)

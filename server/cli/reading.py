@@ -21,9 +21,9 @@ from server.ports import BLOCK_SIZE
 if TYPE_CHECKING:
     from socket import socket
 
-    from server.repository.device import Device
     from server.repository.manifest import DiskRecord, Manifest
     from server.repository.repository import Repository
+    from server.repository.view import DiskView
 
 DiskId = Annotated[str, typer.Argument(help="A disk of the point; see ls.", show_default=False)]
 Disks = Annotated[list[str] | None, typer.Option("--disk", help="Only this disk; may be repeated.", show_default="all")]
@@ -41,11 +41,14 @@ def restore(
         Path, typer.Option(help="A new file or a block device for one disk; for several a folder that gets DISK.img files.")
     ],
     disk: Disks = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Do write onto a block device.")] = False,
 ) -> None:
-    """Restore disks to sparse files or a block device."""
+    """Restore disks to sparse files, or one onto a block device."""
     repo = place.read()
     manifest = repo.point(find_point(repo, point))
     chosen = _chosen(manifest, disk)
+    if to.is_block_device() and not overwrite:
+        raise InvalidInput(f"{to} is a block device; what is on it would be lost.", remedy="Say --overwrite if it may be.")
     for record, target in _targets(chosen, to):
         _restore(repo, manifest, record, target)
         say(f"{record.disk_id} → {target} ({size(record.size_bytes)})")
@@ -64,17 +67,17 @@ def cat(
         raise InvalidInput("A disk's bytes are not for a terminal.", remedy="Redirect the output to a file or a program.")
     from concurrent.futures import ThreadPoolExecutor
 
-    from server.repository.device import BlockCache, Device
+    from server.repository.view import BlockCache, DiskView
 
     repo = place.read()
     manifest = repo.point(find_point(repo, point))
     with ThreadPoolExecutor(FETCHERS, thread_name_prefix="fetch") as pool:
-        device = Device(repo, manifest, disk, BlockCache(pool))
-        end = device.size_bytes if length is None else offset + length
-        if end > device.size_bytes or offset > end:
-            raise InvalidInput(f"{disk} has {device.size_bytes} bytes.")
+        view = DiskView(repo, manifest, disk, BlockCache(pool))
+        end = view.size_bytes if length is None else offset + length
+        if end > view.size_bytes or offset > end:
+            raise InvalidInput(f"{disk} has {view.size_bytes} bytes.")
         for at in range(offset, end, STEP):
-            for piece in device.read(at, min(STEP, end - at)):
+            for piece in view.read(at, min(STEP, end - at)):
                 sys.stdout.buffer.write(ZEROS[: piece.length] if piece.data is None else piece.data)
     sys.stdout.buffer.flush()
 
@@ -86,7 +89,7 @@ def retrieve(
     disk: Disks = None,
     mode: Annotated[
         RetrievalMode, typer.Option(help="Expedited: minutes; standard: hours; bulk: up to two days, cheapest.")
-    ] = (RetrievalMode.STANDARD),
+    ] = RetrievalMode.STANDARD,
     days: Annotated[int, typer.Option(min=1, help="How long the copies stay readable.")] = 7,
 ) -> None:
     """Ask for readable copies of an archived point's data. Call it again to see how far it is; then restore."""
@@ -120,16 +123,16 @@ def mount(
     from concurrent.futures import ThreadPoolExecutor
 
     from server.adapters.nbd import NbdServer
-    from server.repository.device import BlockCache, Device
+    from server.repository.view import BlockCache, DiskView
 
     repo = place.read()
     manifest = repo.point(find_point(repo, point))
     with ThreadPoolExecutor(FETCHERS, thread_name_prefix="fetch") as pool:
         blocks = BlockCache(pool, blocks=cache * 1024 * 1024 // BLOCK_SIZE)
-        devices = [Device(repo, manifest, record.disk_id, blocks) for record in _chosen(manifest, disk)]
+        views = [DiskView(repo, manifest, record.disk_id, blocks) for record in _chosen(manifest, disk)]
         listener, address = _listen(host, port, socket)
-        server = NbdServer(devices, listener)
-        _announce(devices, address)
+        server = NbdServer(views, listener)
+        _announce(views, address)
         signal.signal(signal.SIGTERM, _interrupt)
         try:
             server.serve()
@@ -152,10 +155,10 @@ def _listen(host: str, port: int, path: Path | None) -> tuple[socket, str]:
     return listener, f"nbd://{shown}:{listener.getsockname()[1]}/{{disk}}"
 
 
-def _announce(devices: Sequence[Device], address: str) -> None:
+def _announce(views: Sequence[DiskView], address: str) -> None:
     """One address a line on stdout, for programs; how to use it on stderr."""
-    for device in devices:
-        sys.stdout.write(f"{address.format(disk=device.name)}\n")
+    for view in views:
+        sys.stdout.write(f"{address.format(disk=view.name)}\n")
     sys.stdout.flush()
     say("Read-only. Attach one with nbd-client, qemu-nbd or qemu, or copy it with nbdcopy or qemu-img. Ctrl-C ends it.")
 
@@ -187,7 +190,8 @@ def _targets(disks: Sequence[DiskRecord], to: Path) -> list[tuple[DiskRecord, Pa
 
 
 def _restore(repo: Repository, manifest: Manifest, disk: DiskRecord, target: Path) -> None:
-    from server.repository.restore import restore_disk_to_file
+    from server.repository.restore import restore_disk_to_device, restore_disk_to_file
 
+    write = restore_disk_to_device if target.is_block_device() else restore_disk_to_file
     with progress(disk.disk_id, disk.blocks * BLOCK_SIZE) as control:
-        restore_disk_to_file(repo, manifest, disk.disk_id, target, control=control)
+        write(repo, manifest, disk.disk_id, target, control=control)

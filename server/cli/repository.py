@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Collection, Iterator
-from dataclasses import asdict
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
@@ -20,6 +19,7 @@ from server.domain.repository import StorageClass
 
 if TYPE_CHECKING:
     from server.repository.check import Problem
+    from server.repository.prune import CollectReport
     from server.repository.repository import Manifest, PointSummary
 
 DAMAGED: Final = 3  # exit code of a check that found something; 1 is an error, 2 a wrong command line
@@ -120,12 +120,12 @@ def gc(
         raise InvalidInput("The minimum age is at least 0 days.")
     repo = place.write()
     with working("Collecting"):
-        report = collect(repo, min_age=timedelta(days=min_age))
+        report = collect(repo, min_age=timedelta(days=min_age), region=place.region)
     if print_json:
         as_json(report)
         return
-    for name, value in asdict(report).items():
-        say(f"{name.replace('_', ' ')}: {size(value) if name.endswith('bytes') else value}")
+    for line in _collected(report):
+        say(line)
 
 
 @app.command()
@@ -194,6 +194,25 @@ def _told(problems: Iterator[Problem], *, print_json: bool) -> list[Problem]:
     if print_json:
         as_json(found)
     return found
+
+
+def _collected(report: CollectReport) -> Iterator[str]:
+    if report.waiting:
+        yield f"Nothing was done yet: {report.reason}"
+        return
+    yield f"Deleted: {report.deleted_points} points, {report.deleted_objects} objects, {size(report.deleted_bytes)}."
+    moved = report.compacted
+    if moved.packs:
+        yield f"Compacted: {moved.packs} packs; {size(moved.moved_bytes)} moved, {size(moved.freed_bytes)} freed."
+    if report.locked_objects:
+        yield f"Kept: {report.locked_objects} objects that an Object Lock protects; tried again every time."
+    yield f"Marked for a later call: {report.marked_objects} objects, {size(report.marked_bytes)}."
+    yield f"To be compacted then: {report.to_compact} packs."
+    before, after = report.before, report.after
+    yield (
+        f"Data and trees take {size(after.size_bytes)} in {after.objects} objects, about {after.usd_month:.2f} USD a month; "
+        f"before: {size(before.size_bytes)} in {before.objects}, {before.usd_month:.2f} USD."
+    )
 
 
 def _show_disks(manifest: Manifest, print_json: bool) -> None:

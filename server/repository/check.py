@@ -189,7 +189,10 @@ class _Checker:
         problem = "is missing" if size is None else f"is truncated to {size} bytes"
         lost = Damaged(f"{name} {problem}.", remedy=CHECK_REMEDY, fields={"object": name})
         if entry.pack not in self._forwarded:
-            self.found.pack(TYPE_DATA_PACK, entry.pack, lost)
+            if size is None:
+                self.found.pack(TYPE_DATA_PACK, entry.pack, lost)
+            else:
+                self.found.item(TYPE_DATA_PACK, entry, lost)  # what lies before the cut is sound
             return False
         try:
             place = self._moved_to(entry)

@@ -126,7 +126,7 @@ class Keys:
         return canonical({**data, "checksum": checksum(data), "mac": self.mac(data)})
 
     def verify(self, name: str, data: Mapping[str, Any]) -> None:
-        if not hmac.compare_digest(self.mac(data), str(data.get("mac"))):
+        if not hmac.compare_digest(self.mac(data).encode(), str(data.get("mac")).encode(errors="replace")):
             raise Damaged(f"{name} was not written by this repository's owner.", remedy=CHECK_REMEDY, fields={"object": name})
 
     def ring_bytes(self) -> bytes:
@@ -223,12 +223,6 @@ def make_slot(
     return _password_slot(keys, secret, kdf or Kdf(), _common(keys, created, hint, replaces))
 
 
-def make_password_slot(
-    keys: Keys, password: str, *, created: datetime, hint: str = "", kdf: Kdf | None = None
-) -> dict[str, Any]:
-    return make_slot(keys, password, created=created, hint=hint, kdf=kdf)
-
-
 def _common(keys: Keys, created: datetime, hint: str, replaces: Collection[UUID]) -> dict[str, Any]:
     slot: dict[str, Any] = {
         "format": "holdfast-key",
@@ -279,7 +273,7 @@ def replaced(keys: Keys, slots: Iterable[Mapping[str, Any]]) -> set[UUID]:
     found: set[UUID] = set()
     for slot in slots:
         bound = {key: value for key, value in slot.items() if key != "wrapped"}
-        if "replaces" in slot and hmac.compare_digest(keys.mac(bound), str(slot.get("mac"))):
+        if "replaces" in slot and hmac.compare_digest(keys.mac(bound).encode(), str(slot.get("mac")).encode(errors="replace")):
             found.update(UUID(replaced_id) for replaced_id in slot["replaces"])
     return found
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from blake3 import blake3
 
 from server.domain.errors import Archived, Cancelled, Damaged, NotFound
+from server.domain.repository import StorageClass
 from server.ports import Blob
 from server.repository import layout
 from server.repository.control import Control
@@ -139,11 +140,24 @@ def rebuild(vault: Vault, index: DedupIndex, control: Control | None = None) -> 
     return known
 
 
+def refill(vault: Vault, control: Control | None = None) -> int:
+    """``rebuild`` this machine's index when it has none yet. Returns the number of packs read. As ``rebuild``."""
+    folder = vault.runtime.cache
+    if folder is None or _file(folder, vault.keys).exists() or vault.storage_class is not StorageClass.STANDARD:
+        return 0
+    with DedupIndex.opened(folder, vault.keys) as index:
+        return rebuild(vault, index, control) if index is not None else 0
+
+
 # ---- the file ---------------------------------------------------------------------------------------------------------
 
 
 def _index_key(keys: Keys) -> bytes:
     return blake3(b"holdfast/dedup-index/1", key=keys.content).digest()
+
+
+def _file(folder: Path, keys: Keys) -> Path:
+    return folder / f"{keys.repository_id}.dedup"
 
 
 def _bucket_count(size_bytes: int) -> int:
@@ -165,7 +179,7 @@ def _slots_of(bucket: bytes, content_id: bytes) -> Iterator[int]:
 
 
 def _open(folder: Path, keys: Keys, size_bytes: int) -> int | None:
-    path = folder / f"{keys.repository_id}.dedup"
+    path = _file(folder, keys)
     head = _header(keys, _bucket_count(size_bytes))
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)

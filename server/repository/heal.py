@@ -5,10 +5,11 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
 from itertools import chain
 
 from server.domain.errors import Damaged, InvalidInput
+from server.domain.immutability import Lock
+from server.repository import layout, locks
 from server.repository.crypto import TYPE_DATA_PACK, TYPE_TREE_PACK
 from server.repository.damage import Damage
 from server.repository.fetch import Fetcher, NodeAt, TreeReader
@@ -134,9 +135,16 @@ class Heals:
         return found
 
 
-def write_heals(vault: Vault, heals: dict[tuple[int, bytes], list[Move]], lock_until: datetime | None) -> None:
-    """To be called when the packs the moves lead to are durable."""
-    if heals:
-        vault.upgrade()
+def write_heals(vault: Vault, heals: dict[tuple[int, bytes], list[Move]], lock: Lock | None) -> None:
+    """To be called when the packs the moves lead to are durable. Older points need them as long as their own locks last:
+    those of the chain's other schedules may end later than the run's."""
+    if not heals:
+        return
+    until = max([lock.until, *(each.until for each in lock.generations.values())]) if lock else None
+    vault.upgrade()
+    if until is not None:
+        name_of = {TYPE_DATA_PACK: layout.data_pack, TYPE_TREE_PACK: layout.tree_pack}
+        targets = {name_of[pack_type](move.ref[:16]) for (pack_type, _), moves in heals.items() for move in moves}
+        locks.extend(vault, sorted(targets), until)
     for (pack_type, pack_id), moves in heals.items():
-        write_moves(vault, pack_type, pack_id, moves, lock_until=lock_until)
+        write_moves(vault, pack_type, pack_id, moves, lock_until=until)

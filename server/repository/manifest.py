@@ -10,7 +10,7 @@ from uuid import UUID
 
 from server.domain.errors import Damaged
 from server.domain.immutability import Lock
-from server.repository.tree import Entry, entry_from_json, entry_to_json
+from server.repository.tree import MAX_LEVEL, Entry, entry_from_json, entry_to_json
 
 MANIFEST_VERSION = 1
 
@@ -54,18 +54,24 @@ class DiskRecord:
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> DiskRecord:
         return cls(
-            disk_id=data["diskId"],
-            size_bytes=data["sizeBytes"],
+            disk_id=str(data["diskId"]),
+            size_bytes=_count(data["sizeBytes"]),
             document=dict(data["document"]),
-            level=data["level"],
+            level=_count(data["level"], MAX_LEVEL),
             root=entry_from_json(data["root"]) if data["root"] is not None else None,
-            content_root=data["contentRoot"],
-            blocks=data["blocks"],
-            blocks_read=data["blocksRead"],
-            blocks_written=data["blocksWritten"],
-            stored_bytes=data["storedBytes"],
-            metadata_bytes=data["metadataBytes"],
+            content_root=str(data["contentRoot"]),
+            blocks=_count(data["blocks"]),
+            blocks_read=_count(data["blocksRead"]),
+            blocks_written=_count(data["blocksWritten"]),
+            stored_bytes=_count(data["storedBytes"]),
+            metadata_bytes=_count(data["metadataBytes"]),
         )
+
+
+def _count(value: object, limit: int = 2**63 - 1) -> int:
+    if type(value) is not int or not 0 <= value <= limit:
+        raise ValueError(f"{value!r} is no number from 0 to {limit}")
+    return value
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,7 +131,7 @@ class Manifest:
                 lock=Lock.from_json(data["lock"]) if data.get("lock") is not None else None,
                 retention=dict(data["retention"]) if data.get("retention") is not None else None,
             )
-        except (KeyError, TypeError, ValueError) as wrong:
+        except (AttributeError, KeyError, TypeError, ValueError) as wrong:
             raise Damaged(f"A point manifest is not well formed ({wrong!r}).", remedy="Run a repository check.") from wrong
 
 

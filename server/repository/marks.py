@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, NamedTuple
+from uuid import UUID
 
 from server.domain.errors import AlreadyThere, Conflict, Damaged, NotFound
 from server.ports import Blob
@@ -38,7 +39,22 @@ class MarkList:
 def read_state(vault: Vault) -> tuple[dict[str, Any], Blob] | None:
     """Keys: ``phase`` (idle, marked, sweeping), ``mark`` (the list's id), ``points`` (strings, to be deleted), ``final``
     (points that a sweep has begun to delete: they cannot be recalled), ``markedAt`` (while sweeping), ``turn``."""
-    return vault.read_versioned(layout.GC_STATE, TYPE_GC_STATE)
+    found = vault.read_versioned(layout.GC_STATE, TYPE_GC_STATE)
+    if found is not None and not _well_formed(found[0]):
+        name = layout.GC_STATE
+        raise Damaged(f"{name} does not hold what it should.", remedy=CHECK_REMEDY, fields={"object": name})
+    return found
+
+
+def _well_formed(state: dict[str, Any]) -> bool:
+    try:
+        datetime.fromisoformat(state.get("markedAt", "2026-01-01"))
+        for point in (*state.get("points", ()), *state.get("final", ())):
+            UUID(point)
+        int(state.get("turn", 0))
+        return state["phase"] == "idle" or (isinstance(state["mark"], str) and "points" in state)
+    except (AttributeError, KeyError, TypeError, ValueError):
+        return False
 
 
 def write_state(vault: Vault, content: dict[str, Any], before: Blob | None) -> Blob:

@@ -52,17 +52,20 @@ def peek(blobs: Blobs, *, clock: Clock) -> Header:
     config = _read_config(blobs, clock)
     owner = read_owner(blobs, clock)
     slots = list(_slots(blobs, clock))
-    return Header(
-        id=UUID(config["id"]),
-        version=int(config["version"]),
-        created=datetime.fromisoformat(config["created"]),
-        owner=UUID(owner["owner"]),
-        owned_since=datetime.fromisoformat(owner["since"]),
-        hint=next(filter(None, (str(slot.get("hint", "")) for slot in slots)), ""),
-        storage_class=StorageClass(config.get("storageClass", StorageClass.STANDARD.value)),
-        password=any(slot.get("kind") == "password" for slot in slots),
-        kms_keys=tuple(str(slot.get("keyArn")) for slot in slots if slot.get("kind") == "kms"),
-    )
+    try:
+        return Header(
+            id=_uuid_in(config, "id"),
+            version=int(config["version"]),
+            created=datetime.fromisoformat(config["created"]),
+            owner=UUID(owner["owner"]),
+            owned_since=datetime.fromisoformat(owner["since"]),
+            hint=next(filter(None, (str(slot.get("hint", "")) for slot in slots)), ""),
+            storage_class=StorageClass(config.get("storageClass", StorageClass.STANDARD.value)),
+            password=any(slot.get("kind") == "password" for slot in slots),
+            kms_keys=tuple(str(slot.get("keyArn")) for slot in slots if slot.get("kind") == "kms"),
+        )
+    except (AttributeError, KeyError, TypeError, ValueError) as wrong:
+        raise Damaged("The repository's config or owner is not well formed.", remedy="Restore it from a copy.") from wrong
 
 
 def create(
@@ -100,7 +103,7 @@ def create(
 def unlock(blobs: Blobs, secret: Secret, clock: Clock, owner: UUID | None, runtime: Runtime) -> Vault:
     """Its keys out of the first slot that ``secret`` opens, its config verified with them. Writes nothing."""
     config = _read_config(blobs, clock)
-    keys = _keys(blobs, clock, secret, UUID(config["id"]))
+    keys = _keys(blobs, clock, secret, _uuid_in(config, "id"))
     keys.verify(layout.CONFIG, config)
     storage_class = StorageClass(config.get("storageClass", StorageClass.STANDARD.value))
     return Vault(blobs, keys, clock, owner, runtime, storage_class=storage_class)
@@ -162,8 +165,16 @@ def _read_config(blobs: Blobs, clock: Clock) -> dict[str, Any]:
     return config
 
 
+def _uuid_in(record: dict[str, Any], key: str) -> UUID:
+    """Damaged when a record that nobody authenticated yet does not hold one."""
+    try:
+        return UUID(str(record.get(key)))
+    except ValueError as wrong:
+        raise Damaged(f"The repository's {layout.CONFIG} names no valid {key}.", remedy="Restore it from a copy.") from wrong
+
+
 def _known_class(config: dict[str, Any]) -> bool:
-    return config.get("storageClass", StorageClass.STANDARD.value) in {known.value for known in StorageClass}
+    return config.get("storageClass", StorageClass.STANDARD.value) in [known.value for known in StorageClass]
 
 
 def _slots(blobs: Blobs, clock: Clock) -> Iterator[dict[str, Any]]:

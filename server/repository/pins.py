@@ -55,7 +55,7 @@ class PinRecord:
                 bool(data["expired"]),
                 Lock.from_json(data["lock"]) if data.get("lock") is not None else None,
             )
-        except (KeyError, TypeError, ValueError) as wrong:
+        except (AttributeError, KeyError, TypeError, ValueError) as wrong:
             raise Damaged("A pin is not well formed.", remedy=CHECK_REMEDY) from wrong
 
 

@@ -13,10 +13,10 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, wait
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 from server.domain.errors import Cancelled, Damaged, InvalidInput
+from server.domain.immutability import Lock
 from server.ports import BLOCK_SIZE, BlockRef
 from server.repository.builder import TreeBuilder, overlay, squeeze
 from server.repository.control import Control, DiskInput, Progress, Tuning
@@ -66,7 +66,7 @@ class Basis:
     known: KnownBlocks
     heals: Heals
     index: DedupIndex | None
-    lock_until: datetime | None
+    lock: Lock | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,15 +134,16 @@ class DiskPipeline:
         """For data and tree packs."""
         tuning, index, archive = self._tuning, self._basis.index, self._vault.storage_class
         size = tuning.data_packs(archive)
+        until = self._basis.lock.until if self._basis.lock else None
         data = Shelf(
             pack_size=size,
             part_size=min(size, tuning.part_size),
-            lock_until=self._basis.lock_until,
+            lock_until=until,
             storage_class=archive,
             durable=lambda ref, items: index.add(ref, items) if index is not None else None,
         )
         node_size = min(TREE_PACK_SIZE, size)
-        nodes = Shelf(pack_size=node_size, part_size=node_size, lock_until=self._basis.lock_until)
+        nodes = Shelf(pack_size=node_size, part_size=node_size, lock_until=until)
         return self._sink(TYPE_DATA_PACK, data, tuning.buffers), self._sink(TYPE_TREE_PACK, nodes, 3)
 
     def _sink(self, kind: int, shelf: Shelf, buffers: int) -> PackSink:
@@ -260,7 +261,7 @@ class DiskPipeline:
             self._raise_failure()
             raise
         self._hand_out_checkpoint()
-        write_heals(self._vault, self._basis.heals.take(), self._basis.lock_until)
+        write_heals(self._vault, self._basis.heals.take(), self._basis.lock)
         counts = self._counts
         self._report(final=True)
         metadata = counts.metadata + self._tree.stored_bytes
@@ -339,7 +340,7 @@ class DiskPipeline:
             return
         if all(future.done() and future.exception() is None for future in mark.futures):
             self._checkpoint = None
-            write_heals(self._vault, mark.heals, self._basis.lock_until)
+            write_heals(self._vault, mark.heals, self._basis.lock)
             self._control.save(mark.text)
         elif self._vault.clock.monotonic() - self._checkpointed >= self._patience:
             self._data.flush()

@@ -23,6 +23,7 @@ from server.repository.crypto import (
     Secret,
 )
 from server.repository.manifest import DiskRecord, Manifest, PointSummary
+from server.repository.marks import read_state
 from server.repository.opening import Header, peek
 from server.repository.pins import Pin, remove_pin
 from server.repository.run import BackupRun, DiskResult
@@ -170,7 +171,7 @@ class Repository:
         self.vault.check_owner()
         if self._is_forgotten(point_id):
             raise _no_point(point_id)
-        chosen = tuning or Tuning()
+        chosen = tuning or Tuning(level=self.vault.runtime.level)
         committed = self._manifest_if_there(point_id)
         if committed is not None:
             remove_pin(self.vault, point_id)
@@ -204,7 +205,7 @@ class Repository:
     def recall(self, point_id: UUID) -> None:
         """Undo ``forget``. Idempotent. NotFound once its data has begun to be deleted."""
         self.vault.check_owner()
-        state = self.vault.read_versioned(layout.GC_STATE, TYPE_GC_STATE)  # before looking: a sweep since then changes it
+        state = read_state(self.vault)  # before looking: a sweep since then changes it
         if self.vault.patiently(lambda: self.vault.blobs.head(layout.point(point_id))) is None:
             raise _no_point(point_id)
         if not self._is_forgotten(point_id):

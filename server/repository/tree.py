@@ -53,9 +53,11 @@ def entry_to_json(entry: Entry) -> dict[str, Any]:
 
 def entry_from_json(data: Mapping[str, Any]) -> Entry:
     pack, entry_id = bytes.fromhex(data["pack"]), bytes.fromhex(data["id"])
-    if len(pack) != ID_SIZE + 4 or len(entry_id) != ID_SIZE:
+    numbers = [int(data[key]) for key in ("codec", "offset", "length", "blocks")]
+    if len(pack) != ID_SIZE + 4 or len(entry_id) != ID_SIZE or not all(0 <= n < 2**32 for n in numbers) or numbers[0] > 255:
         raise ValueError("entry sizes")
-    return Entry(pack, int(data["codec"]), int(data["offset"]), int(data["length"]), entry_id, int(data["blocks"]))
+    codec, offset, length, blocks = numbers
+    return Entry(pack, codec, offset, length, entry_id, blocks)
 
 
 def block_count(size_bytes: int) -> int:

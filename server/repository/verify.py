@@ -107,6 +107,7 @@ class _Work:
         self._control = control
         self._vault = repo.vault
         self._fetcher = Fetcher(repo.vault)
+        self._asked = 0  # blocks, read or being read
         self._before: dict[str, TreeReader] = {}
         self._pool = repo.vault.pool(THREADS, "verify")
         self._reading: deque[tuple[DiskRecord, Future[list[tuple[Block, Damaged]]], int]] = deque()
@@ -118,7 +119,7 @@ class _Work:
         for number in range(start.disk, len(self._manifest.disks)):
             disk = self._manifest.disks[number]
             for leaf in self._leaves(disk, start.leaf if number == start.disk else 0):
-                if self.report.blocks * BLOCK_SIZE >= budget:
+                if self._asked * BLOCK_SIZE >= budget:
                     self._settle()
                     return Cursor(number, leaf.number)
                 self._leaf(disk, leaf)
@@ -152,6 +153,7 @@ class _Work:
         wanted = [(first + slot, entry) for slot, entry in slots.items() if before.get(slot) != entry]
         for at_block in range(0, len(wanted), CHUNK):
             chunk = wanted[at_block : at_block + CHUNK]
+            self._asked += len(chunk)
             self._reading.append((disk, self._pool.submit(self._read, chunk), len(chunk)))
         while len(self._reading) > 4 * THREADS:
             self._take()

@@ -5,7 +5,7 @@ Points are compared by their names, so a point known already costs nothing; only
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
@@ -22,7 +22,9 @@ from server.domain.session import Level, Session, SessionKind, State, TaskKind
 from server.domain.workload import Account, Resource
 from server.ports import Order, Select, Tx, Where
 from server.repository import layout
+from server.repository.dedup import refill
 from server.repository.manifest import Manifest
+from server.repository.repository import Control
 from server.repository.repository import Repository as Engine
 from server.services import runs
 from server.services.context import Services
@@ -105,6 +107,8 @@ def _step(run: Run) -> Next | Done:
         _import(run, row, repository, batch, counts)
     _returned(run, [id for id, state in known.items() if id in shown and state is PointState.DELETED], counts)
     _lost(run, repository, [id for id, state in known.items() if id not in shown and state is PointState.AVAILABLE], counts)
+    if packs := refill(repository.vault, Control(cancelled=run.halted)):
+        run.log(f"Deduplication will find the blocks of {count(packs, 'pack')} written before.")
     return _told(run, row, counts, problem)
 
 
@@ -162,11 +166,12 @@ def _import(run: Run, row: Repository, repository: Engine, batch: Sequence[UUID]
     with run.app.store.transaction() as tx:
         owners = _accounts(tx, row)
         there = tx.points.many(manifest.id for manifest in sound)
+        sources = tx.points.many(UUID(manifest.archive["point"]) for manifest in sound if manifest.archive)
         for manifest in sound:
             if manifest.id in there:
                 continue  # a backup that ended meanwhile has told of it itself
             resource = _resource(tx, manifest, owners, now)
-            tx.points.add(_point(row, manifest, resource, now))
+            tx.points.add(_point(row, manifest, resource, sources, now))
             counts.new += 1
 
 
@@ -215,8 +220,12 @@ def _resource(tx: Tx, manifest: Manifest, owners: dict[str, Account], now: datet
     return made
 
 
-def _point(row: Repository, manifest: Manifest, resource: Resource, now: datetime) -> RestorePoint:
+def _point(
+    row: Repository, manifest: Manifest, resource: Resource, sources: Mapping[UUID, RestorePoint], now: datetime
+) -> RestorePoint:
+    """``sources``: points the appliance knows that archives were made from."""
     days = (manifest.retention or {}).get("days")
+    source = sources.get(UUID(manifest.archive["point"])) if manifest.archive else None
     return RestorePoint(
         id=manifest.id,
         resource_id=resource.id,
@@ -232,6 +241,7 @@ def _point(row: Repository, manifest: Manifest, resource: Resource, now: datetim
         stored_bytes=manifest.stored_bytes,
         expires_at=manifest.at + timedelta(days=days) if isinstance(days, int) else None,
         locked_until=manifest.lock.until if manifest.lock else None,
+        source_id=source.id if source and row.storage_class is not StorageClass.STANDARD else None,
         document=manifest.document,
     )
 

@@ -18,7 +18,7 @@ from server.domain import repository as stored
 from server.domain.errors import Archived
 from server.domain.repository import RetrievalMode
 from server.domain.restore import RestorePoint, Retrieval, RetrievalState
-from server.domain.session import Level
+from server.domain.session import Level, SessionKind
 from server.ports import Tx
 from server.repository import layout
 from server.repository.repository import Repository
@@ -55,9 +55,12 @@ def begin(run: Run, order: Order, *, stage: str) -> Next:
     requested = Retrieval(state=RetrievalState.REQUESTED, mode=order.mode, days=order.days, requested_at=now)
 
     def change(tx: Tx) -> None:
-        if waits and not order.disks:
-            point = tx.points.get(order.point.id, lock=True)
-            tx.points.save(replace(point, retrieval=requested))
+        if not waits or order.disks:
+            return
+        point = tx.points.get(order.point.id, lock=True)
+        known = archive.current(point.retrieval, now)
+        if run.session.kind is SessionKind.RETRIEVAL or known is None or known.state is RetrievalState.EXPIRED:
+            tx.points.save(replace(point, retrieval=requested))  # else a retrieval people asked for is under way
 
     return Next(
         stage=stage,

@@ -30,10 +30,11 @@ from server.domain.access import Caller, Role, User
 from server.domain.errors import HoldfastError
 from server.domain.workload import Account
 from server.ports import Blobs
-from server.repository.repository import Repository
+from server.repository.repository import KmsKey, Repository
 from server.services import access
 from server.services.context import Services
 from server.workloads import workloads
+from tests.repository.kms import KEY, OTHER_KEY, MemoryKms
 
 HOME_NUMBER = "123456789012"
 OTHER_NUMBER = "210987654321"
@@ -128,6 +129,7 @@ def make_services(
     buckets: dict[str, Blobs | HoldfastError],
 ) -> Services:
     owner = uuid4()
+    kms = MemoryKms(KEY, OTHER_KEY)
 
     def open_blobs(repository: stored.Repository) -> Blobs:
         if repository.kind is stored.StorageKind.LOCAL:
@@ -139,7 +141,8 @@ def make_services(
         return bucket
 
     def open_repository(repository: stored.Repository) -> Repository:
-        return Repository.open(open_blobs(repository), repository.password, clock=clock, owner=owner)
+        key = KmsKey(repository.kms_key, kms) if repository.kms_key else repository.password
+        return Repository.open(open_blobs(repository), key, clock=clock, owner=owner)
 
     return Services(
         store=store,
@@ -152,6 +155,7 @@ def make_services(
         open_blobs=open_blobs,
         open_repository=open_repository,
         owner_id=lambda: owner,
+        open_kms=lambda _: kms,
     )
 
 

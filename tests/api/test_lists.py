@@ -15,6 +15,7 @@ from server.domain.restore import Leg, PointState
 from server.domain.session import Level, State
 from server.domain.workload import Resource
 from tests.api.bench import Bench
+from tests.contracts import entities
 from tests.contracts.entities import NOW
 from tests.contracts.entities import point as make_point
 from tests.contracts.entities import policy as make_policy
@@ -264,3 +265,18 @@ def test_the_overview_adds_up(bench: Bench) -> None:
     assert found["sessionsLastDay"] == [{"state": "RUNNING", "count": 3}]
     assert len(found["runningSessions"]) == 3
     assert len(found["lastSessions"]) == 4
+
+
+def test_the_health_and_the_proof_of_points(bench: Bench) -> None:
+    with bench.store.transaction() as tx:
+        entities.world(tx)
+    document = """query($health: Health) { restorePoints(first: 5, filter: {health: $health}) { edges { node {
+        health damage { foundAt ranges { diskId start end } more } provenAt provenHow lockedUntil expiresAt
+        repository { incompletePointCount pointCount } } } } }"""
+    (edge,) = bench.data(document, {"health": "INCOMPLETE"})["restorePoints"]["edges"]
+    node = edge["node"]
+    assert node["damage"]["ranges"] == [{"diskId": "vol-1", "start": 0, "end": 1 << 19}]
+    assert node["damage"]["more"] == 2
+    assert node["provenHow"] == "RESTORE"
+    assert node["repository"] == {"incompletePointCount": 1, "pointCount": 1}
+    assert bench.data(document, {"health": "HEALTHY"})["restorePoints"]["edges"] == []

@@ -187,3 +187,24 @@ def test_everything_a_person_decides_comes_back(bench: Bench, value: str | None)
     assert node["scope"]["excludedTags"] == [{"key": "Temporary", "value": None}]
     assert node["repository"] == {"name": repository.name}
     assert (node["retryAttempts"], node["copyTags"], node["description"]) == (1, False, "both")
+
+
+MORE = """mutation($in: PolicyInput!) { createPolicy(input: $in) { policy { verify healthCheck { ordinal weekday } } } }"""
+
+
+def test_backups_are_verified_and_checked_as_the_policy_says(bench: Bench) -> None:
+    repository = make_repository(bench.home)
+    with bench.store.transaction() as tx:
+        tx.repositories.add(repository)
+    plan = {"ordinal": "LAST", "weekday": "SUNDAY"}
+    given = draft(bench, repositoryId=global_id("Repository", repository.id), verify=True, healthCheck=plan)
+    made = bench.data(MORE, {"in": given})["createPolicy"]["policy"]
+    assert made == {"verify": True, "healthCheck": plan}
+    made = bench.data(MORE, {"in": draft(bench, name="second")})["createPolicy"]["policy"]
+    assert made == {"verify": False, "healthCheck": None}
+
+
+def test_without_backups_there_is_nothing_to_verify_or_check(bench: Bench) -> None:
+    given = draft(bench, verify=True, healthCheck={"ordinal": "FIRST", "weekday": "MONDAY"})
+    error = bench.error(MORE, {"in": given})
+    assert error["extensions"]["fields"].keys() == {"verify", "healthCheck"}

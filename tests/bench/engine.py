@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import time
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -12,7 +13,6 @@ from uuid import UUID
 
 from server.adapters.blobs.local import LocalBlobs
 from server.adapters.clock import SystemClock
-from server.domain.errors import NotFound
 from server.ports import BLOCK_SIZE, BlockRef
 from server.repository import layout
 from server.repository.crypto import TYPE_DATA_PACK
@@ -21,29 +21,37 @@ from server.repository.manifest import DiskRecord
 from server.repository.pack import KIND_BLOCK, item_aad, read_footer
 from server.repository.repository import Control, DiskInput, Password, Repository
 from server.repository.restore import restore_disk_to_file
+from server.repository.runtime import Runtime
 from server.repository.tree import LEAF_BITS
 from server.repository.walk import leaves
 from tests.bench.image import allocated
 
 PASSWORD = Password("correct horse battery staple")
 OWNER = UUID(int=1)
+CACHE = "-cache"  # after a repository's folder name
 DISK = "vol-0123456789abcdef0"
 Place = tuple[int, str, int, int, int, bytes]  # block index, pack's file, offset, length, codec, pack reference
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 
 def opened(repo: str) -> Repository:
-    """The repository in folder ``repo``, made when there is none."""
-    blobs, clock = LocalBlobs(Path(repo)), SystemClock()
-    try:
-        return Repository.open(blobs, PASSWORD, clock=clock, owner=OWNER)
-    except NotFound:
-        return Repository.create(blobs, PASSWORD, clock=clock, owner=OWNER)
+    """The repository in folder ``repo``, with a deduplication index as the appliance has one."""
+    return Repository.open(LocalBlobs(Path(repo)), PASSWORD, clock=SystemClock(), owner=OWNER, runtime=_runtime(repo))
 
 
 def create(repo: str) -> dict[str, Any]:
+    """In place of what was in the folder."""
+    shutil.rmtree(repo, ignore_errors=True)
+    shutil.rmtree(f"{repo}{CACHE}", ignore_errors=True)
     Path(repo).mkdir(parents=True)
-    return {"id": str(opened(repo).id)}
+    made = Repository.create(LocalBlobs(Path(repo)), PASSWORD, clock=SystemClock(), owner=OWNER, runtime=_runtime(repo))
+    return {"id": str(made.id)}
+
+
+def _runtime(repo: str) -> Runtime:
+    cache = Path(f"{repo}{CACHE}")
+    cache.mkdir(exist_ok=True)
+    return Runtime(cache=cache)
 
 
 def backup(

@@ -28,7 +28,8 @@ T = TypeVar("T")
 
 
 def backup(image: str) -> dict[str, Any]:
-    """pread → zeros? → BLAKE3 → (once per content) zstd → AES-256-GCM, thrown away."""
+    """pread → zeros? → BLAKE3 → (once per content) zstd → AES-256-GCM, thrown away. Unlike the engine it does not look first
+    whether a block compresses at all."""
     tuning = Tuning()
     handle = os.open(image, os.O_RDONLY)
     cipher = AESGCM(KEY)

@@ -34,6 +34,7 @@ def measure(work: Path, report: Report, *, quick: bool) -> None:
     cached = [child("listing.list_points", repo=repo).answer for _ in range(ROUNDS)]
     single = [child("listing.open_point", repo=repo, point=one).answer for _ in range(ROUNDS)]
     shutil.rmtree(repo)
+    shutil.rmtree(f"{repo}{engine.CACHE}")
     says = f"{count:,} points: repository opened with its password and every point listed, as after the daily collection"
     report.add("list_points", median(run["seconds"] for run in cached), "s", says, 2.0)
     says = "the same before any collection: every manifest is read"

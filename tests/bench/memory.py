@@ -41,6 +41,7 @@ def measure(work: Path, report: Report, *, quick: bool) -> None:
         says = f"peak memory of the process: {what}; 16 TiB with {scattered >> 30} GiB of scattered data, {done.wall:.0f} s"
         report.add(f"memory_{name}", done.answer["peak"] / 2**20, "MiB", says, TARGET_MIB)
     shutil.rmtree(repo)
+    shutil.rmtree(f"{repo}{engine.CACHE}")
 
 
 def full(repo: str, scattered: int) -> dict[str, Any]:

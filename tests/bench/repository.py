@@ -14,6 +14,7 @@ from uuid import UUID
 
 from server.ports import BLOCK_SIZE
 from tests.bench import image, listing, memory, peers, wire
+from tests.bench.engine import CACHE
 from tests.bench.processes import Run, child, command, read_through
 from tests.bench.rows import Report, median
 
@@ -65,7 +66,7 @@ def run(work: Path, report: Report, *, quick: bool, groups: tuple[str, ...] = GR
         _increment(bench)
     if "restore" in groups:
         _restore(bench)
-    for leftover in ("holdfast", "restic", "borg"):
+    for leftover in ("holdfast", f"holdfast{CACHE}", "restic", "borg"):
         shutil.rmtree(work / leftover, ignore_errors=True)
     if "points" in groups:
         bench.say("10,000 points")
@@ -124,7 +125,6 @@ def _full(bench: Bench, *, with_peers: bool) -> None:
 
 
 def _fresh_full(bench: Bench, *, holes: bool = False) -> Run:
-    shutil.rmtree(bench.repo, ignore_errors=True)
     child("engine.create", repo=str(bench.repo))
     return child("engine.backup", repo=str(bench.repo), image=str(bench.image), point=str(FULL_POINT), holes=holes)
 

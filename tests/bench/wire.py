@@ -37,8 +37,7 @@ from tests.bench.processes import ROOT, child
 from tests.bench.rows import Report, median
 
 THREADS = 8
-BLOCKS = 2_000
-QUICK_BLOCKS = 400
+BLOCKS = 1_000  # fewer make the figures jump
 WARM = 64  # blocks before the clock runs: connections are open, code is loaded
 ROUNDS = 3
 PLACE = Place(UUID(int=1), None, None, "eu-central-1")
@@ -57,12 +56,11 @@ def measure(work: Path, report: Report, *, quick: bool) -> None:
 
 def _compare(folder: Path, url: str, title: str, report: Report, *, quick: bool) -> None:
     trust = {"AWS_CA_BUNDLE": str(folder / "cert.pem"), "AWS_EC2_METADATA_DISABLED": "true"}
-    blocks = QUICK_BLOCKS if quick else BLOCKS
     cpu: dict[tuple[str, bool], list[float]] = defaultdict(list)
     speed: dict[str, list[float]] = defaultdict(list)
     for _ in range(1 if quick else ROUNDS):
         for client, checked in product(("ours", "theirs"), (False, True)):
-            answer = child(f"wire.{client}", env=trust, url=url, blocks=blocks, checked=checked).answer
+            answer = child(f"wire.{client}", env=trust, url=url, blocks=BLOCKS, checked=checked).answer
             cpu[client, checked].append(answer["cpu"] * 1000)
             speed[client].append(answer["speed"])
     what = f"user and system time of the client per block, {THREADS} threads, "

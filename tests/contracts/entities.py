@@ -10,9 +10,29 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from server.domain.access import Role, Token, TokenKind, User
-from server.domain.policy import DailySchedule, Policy, Retention, Retries, Scope, SelectionMode, TagMatch
-from server.domain.repository import Repository, StorageKind
-from server.domain.restore import Leg, RestorePoint
+from server.domain.policy import (
+    DailySchedule,
+    HealthCheck,
+    Ordinal,
+    Policy,
+    Retention,
+    Retries,
+    Scope,
+    SelectionMode,
+    TagMatch,
+    Weekday,
+)
+from server.domain.repository import Repository, RetrievalMode, StorageKind
+from server.domain.restore import (
+    PROVEN_BY_RESTORE,
+    Damage,
+    DamagedRange,
+    Health,
+    Leg,
+    RestorePoint,
+    Retrieval,
+    RetrievalState,
+)
 from server.domain.session import Session, SessionKind, Task, TaskKind
 from server.domain.workload import Account, Resource
 from server.ports import Tx
@@ -185,12 +205,21 @@ def world(tx: Tx) -> dict[str, Any]:
     made: dict[str, Any] = {"accounts": account(), "users": user()}
     made["resources"] = resource(made["accounts"])
     made["repositories"] = repository(made["accounts"])
-    made["policies"] = policy(made["accounts"], repository_id=made["repositories"].id)
+    plan = HealthCheck(ordinal=Ordinal.SECOND, weekday=Weekday.TUESDAY)
+    made["policies"] = policy(made["accounts"], repository_id=made["repositories"].id, verify=True, health_check=plan)
     made["sessions"] = session(policy_id=made["policies"].id, key="run-1")
     made["tasks"] = task(made["sessions"], kind=TaskKind.PROTECT, resource_id=made["resources"].id)
     made["points"] = point(
         made["resources"],
-        leg=Leg.BACKUP,
+        leg=Leg.ARCHIVE,
+        health=Health.INCOMPLETE,
+        damage=Damage(found_at=NOW, ranges=(DamagedRange(disk_id="vol-1", start=0, end=1 << 19),), more=2),
+        proven_at=NOW,
+        proven_how=PROVEN_BY_RESTORE,
+        locked_until=NOW + timedelta(days=55),
+        expires_at=NOW + timedelta(days=30),
+        retrieval=Retrieval(state=RetrievalState.REQUESTED, mode=RetrievalMode.BULK, days=3, requested_at=NOW),
+        content_roots={"vol-1": "ab" * 32},
         repository_id=made["repositories"].id,
         policy_id=made["policies"].id,
         session_id=made["sessions"].id,

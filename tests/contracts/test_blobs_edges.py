@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import boto3
 import pytest
@@ -16,13 +16,15 @@ from botocore.awsrequest import AWSPreparedRequest, AWSResponse
 from botocore.compat import HTTPHeaders
 from botocore.config import Config
 
+from server.adapters.aws import Boto3Aws
 from server.adapters.blobs.faulty import Crash, Faults, FaultyBlobs
 from server.adapters.blobs.local import LocalBlobs
 from server.adapters.blobs.memory import MemoryBlobs
 from server.adapters.blobs.s3 import CLIENT_CONFIG, S3Blobs
-from server.adapters.clock import FakeClock
+from server.adapters.clock import FakeClock, SystemClock
 from server.domain.errors import (
     AlreadyThere,
+    Archived,
     AwsAccessDenied,
     AwsCredentials,
     AwsNotFound,
@@ -33,6 +35,7 @@ from server.domain.errors import (
     Throttled,
     Unavailable,
 )
+from server.domain.workload import Place
 from server.ports import Blobs
 from tests.contracts.buckets import s3_server
 
@@ -189,6 +192,44 @@ class TestS3:
         with pytest.raises(AwsAccessDenied):
             S3Blobs(client, BUCKET, "folder").delete(["a"])
 
+    @pytest.mark.parametrize(
+        ("address", "hashed"), [(None, False), ("https://127.0.0.1:9", False), ("http://127.0.0.1:9", True)]
+    )
+    def test_bodies_are_hashed_for_the_signature_only_without_tls(
+        self, address: str | None, hashed: bool, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("AWS_ACCESS_KEY_ID", "x")
+        monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "x")
+        client = Boto3Aws(SystemClock(), endpoint_url=address).s3_client(Place(UUID(int=1), None, None, "us-east-1"))
+        sent: dict[str, Any] = {}
+
+        def note(request: AWSPreparedRequest, **_: object) -> None:
+            sent.update(request.headers.items())
+            raise ConnectionError("sent nowhere")
+
+        client.meta.events.register("before-send.s3", note)
+        with pytest.raises(Unavailable):
+            S3Blobs(client, "some-bucket").put("a", b"1")
+        assert (sent["X-Amz-Content-SHA256"] != b"UNSIGNED-PAYLOAD") is hashed
+        assert sent["x-amz-checksum-crc32"] == b"g9zvtw=="
+
+    @pytest.mark.parametrize(
+        ("code", "status", "expected"),
+        [
+            ("InvalidObjectState", 403, Archived),
+            ("NotImplemented", 501, AwsRejected),
+            ("AccessDenied", 403, AwsAccessDenied),
+        ],
+    )
+    def test_refusals_of_reading(
+        self, other: Callable[..., S3Client], code: str, status: int, expected: type[HoldfastError]
+    ) -> None:
+        client = other()
+        answer_with(client, status, code)
+        with pytest.raises(expected) as caught:
+            S3Blobs(client, BUCKET, "folder").get("a")
+        assert caught.value.remedy
+
     def test_two_folders_of_a_bucket_do_not_see_each_other(self, s3_client: S3Client) -> None:
         one, two = S3Blobs(s3_client, BUCKET, f"{uuid4()}"), S3Blobs(s3_client, BUCKET, f"{uuid4()}")
         one.put("a", b"1")
@@ -257,6 +298,30 @@ class TestFaults:
         assert (inner.head("b") is not None) is applied
         blobs.revive()
         assert blobs.get("a") == b"1"
+
+    def test_uploads_suffer_too(self) -> None:
+        blobs, inner, _ = self.make(Faults())
+        upload = blobs.upload("large")
+        blobs.faults = Faults(full=1.0)
+        with pytest.raises(StorageFull):
+            upload.part(1, b"1")
+        blobs.faults = Faults()
+        upload.part(1, b"1")
+        blobs.faults = Faults(lost=1.0)
+        with pytest.raises(Unavailable):
+            upload.complete()
+        assert inner.get("large") == b"1"
+        blobs.faults = Faults()
+        assert upload.complete().size == 1
+
+    def test_after_a_crash_an_upload_comes_to_nothing(self) -> None:
+        blobs, inner, _ = self.make(Faults(crash_after=3))
+        upload = blobs.upload("large")
+        upload.part(1, b"1")
+        for action in (lambda: upload.part(2, b"2"), upload.complete, upload.abort):
+            with pytest.raises(Crash):
+                action()
+        assert inner.head("large") is None
 
     def test_the_same_seed_gives_the_same_faults(self) -> None:
         def outcomes(seed: int) -> list[bool]:

@@ -12,7 +12,7 @@ import pytest
 from server.adapters.blobs.memory import MemoryBlobs
 from server.adapters.blobs.s3 import S3Blobs
 from server.adapters.clock import FakeClock
-from server.domain.errors import AlreadyThere, Archived, AwsAccessDenied, InvalidInput, NotFound, Unavailable
+from server.domain.errors import AlreadyThere, Archived, InvalidInput, NotFound
 from server.domain.immutability import BucketFacts
 from server.domain.repository import RetrievalMode, StorageClass
 from server.ports import Blobs
@@ -302,60 +302,3 @@ def test_a_bucket_without_locks_says_so(which: str, request: pytest.FixtureReque
     ):
         with pytest.raises(InvalidInput, match="cannot lock"):
             action()
-
-
-class TestS3Alone:
-    def test_versions_enabled_behind_our_back_hide_nothing(self, demo: DemoS3) -> None:
-        name = demo.bucket()
-        blobs = S3Blobs(demo.client, name)
-        for each in ("a", "b"):
-            blobs.put(each, b"1")
-        assert blobs.delete(["a"]) == []
-        demo.client.put_bucket_versioning(Bucket=name, VersioningConfiguration={"Status": "Enabled"})
-        assert blobs.delete(["b"]) == []
-        left = demo.client.list_object_versions(Bucket=name)
-        assert ("Versions" in left, "DeleteMarkers" in left) == (False, False)
-
-    def test_suspended_versioning_leaves_nothing_behind(self, demo: DemoS3) -> None:
-        name = demo.bucket()
-        versioning = {"Status": "Enabled"}
-        demo.client.put_bucket_versioning(Bucket=name, VersioningConfiguration=versioning)  # type: ignore[arg-type]  # a plain dict
-        demo.client.put_object(Bucket=name, Key="a", Body=b"0")
-        demo.client.put_object(Bucket=name, Key="b", Body=b"0")
-        demo.client.put_bucket_versioning(Bucket=name, VersioningConfiguration={"Status": "Suspended"})
-        blobs = S3Blobs(demo.client, name)
-        blobs.put("a", b"1")
-        assert [version["VersionId"] for version in demo.client.list_object_versions(Bucket=name, Prefix="a")["Versions"]] == [
-            "null"
-        ]
-        assert blobs.delete(["a", "b"]) == []
-        left = demo.client.list_object_versions(Bucket=name)
-        assert ("Versions" in left, "DeleteMarkers" in left) == (False, False)
-
-    def test_a_missing_permission_is_no_lock(self, demo: DemoS3) -> None:
-        name = demo.bucket(lock=True)
-        blobs = S3Blobs(demo.client, name)
-        blobs.put("a", b"1")
-        demo.account.fault("s3:DeleteObjects", "denied")
-        with pytest.raises(AwsAccessDenied, match="DeleteObjects") as caught:
-            blobs.delete(["a"])
-        assert "s3:DeleteObjectVersion" in (caught.value.remedy or "")
-        assert blobs.get("a") == b"1"
-
-    def test_a_lost_reply_of_the_last_step_of_an_upload(self, demo: DemoS3) -> None:
-        blobs = S3Blobs(demo.client, demo.bucket(lock=True), "folder")
-        upload = blobs.upload("large")
-        upload.part(1, b"x" * 1000)
-        demo.account.fault("s3:CompleteMultipartUpload", "lost_reply")
-        with pytest.raises(Unavailable):
-            upload.complete()
-        assert upload.complete().size == 1000
-        assert [blob.name for blob in blobs.list()] == ["large"]
-
-    def test_retention_that_cannot_be_set_is_told(self, demo: DemoS3) -> None:
-        blobs = S3Blobs(demo.client, demo.bucket(lock=True))
-        blobs.put("a", b"1")
-        demo.account.fault("s3:PutObjectRetention", "denied")
-        with pytest.raises(AwsAccessDenied) as caught:
-            blobs.extend_locks(["a"], blobs.now() + LATER)
-        assert "s3:PutObjectRetention" in (caught.value.remedy or "")

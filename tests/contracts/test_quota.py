@@ -12,7 +12,8 @@ import pytest
 import redis
 
 from server.adapters.clock import FakeClock, SystemClock
-from server.adapters.quota import RATES, NoQuotas, Quotas, Rate
+from server.adapters.pace import NoQuotas
+from server.adapters.quota import RATES, Quotas, Rate
 from tests.demo_account import HOME
 
 READ = "ebs:GetSnapshotBlock"

@@ -11,8 +11,8 @@ import pytest
 from server.adapters.db import Database
 from server.domain.errors import Conflict, InvalidInput
 from server.domain.policy import TagMatch
-from server.domain.repository import StorageKind
-from server.domain.restore import Leg
+from server.domain.repository import Encryption, StorageKind
+from server.domain.restore import Health, Leg
 from server.domain.session import SessionKind, State
 from server.domain.workload import AccountState
 from server.ports import Select, Tx, Where
@@ -157,6 +157,13 @@ IMPOSSIBLE: dict[str, tuple[str, dict[str, Any]]] = {
     "wrong account number": ("accounts", {"aws_account_id": "12345", "revision": 2}),
     "available with a problem": ("accounts", {"state": AccountState.AVAILABLE, "problem": "x", "revision": 2}),
     "S3 without account": ("repositories", {"account_id": None, "revision": 2}),
+    "a KMS repository without a key": ("repositories", {"encryption": Encryption.KMS, "revision": 2}),
+    "a key without KMS": ("repositories", {"kms_key": "arn:aws:kms:…", "revision": 2}),
+    "incomplete without damage": ("points", {"damage": None}),
+    "whole with damage": ("points", {"health": Health.HEALTHY}),
+    "proven at no time": ("points", {"proven_at": None}),
+    "proven somehow": ("points", {"proven_how": "by prayer"}),
+    "a backup that is being retrieved": ("points", {"leg": Leg.BACKUP}),
     "no place": ("repositories", {"location": "", "revision": 2}),
     "token older than itself": ("tokens", {"expires_at": NOW}),
 }
@@ -223,6 +230,15 @@ def test_a_policy_can_be_selected_by_the_account_of_its_scope(store: Database) -
         moved = replace(mine, scope=replace(mine.scope, account_id=other.id, tags=(TagMatch(key="x"),)), revision=2)
         tx.policies.save(moved)
         assert tx.policies.count(Select(where=(Where("account_id", "eq", other.id),))) == 2
+
+
+def test_what_is_over_leaves_no_trace_in_a_point(store: Database) -> None:
+    with store.transaction() as tx:
+        made = entities.world(tx)["points"]
+        healed = replace(made, health=Health.HEALTHY, damage=None, retrieval=None, proven_at=None, proven_how=None)
+        tx.points.save(healed)
+        assert tx.points.get(made.id) == healed
+        assert tx.points.count(Select(where=(Where("health", "eq", Health.INCOMPLETE),))) == 0
 
 
 def test_a_local_repository_needs_no_account(store: Database) -> None:

@@ -160,6 +160,18 @@ class TestLocks:
         done = s3.complete_multipart_upload(Bucket=bucket, Key="k", UploadId=upload, MultipartUpload=parts)
         assert refused(lambda: s3.delete_object(Bucket=bucket, Key="k", VersionId=done["VersionId"])) == DENIED
 
+    def test_an_announced_checksum_comes_with_every_part_and_with_the_whole(self, s3: Any, bucket: str) -> None:
+        which = {"Bucket": bucket, "Key": "k"}
+        upload = which | {"UploadId": s3.create_multipart_upload(**which, ChecksumAlgorithm="CRC32")["UploadId"]}
+        send = partial(s3.upload_part, **upload, PartNumber=1, Body=b"1")
+        assert refused(send) == ("InvalidRequest", 400)
+        assert refused(partial(send, ChecksumAlgorithm="SHA256")) == ("InvalidRequest", 400)
+        part = {"PartNumber": 1, "ETag": send(ChecksumAlgorithm="CRC32")["ETag"]}
+        finish = partial(s3.complete_multipart_upload, **upload)
+        assert refused(partial(finish, MultipartUpload={"Parts": [part]})) == ("InvalidRequest", 400)
+        finish(MultipartUpload={"Parts": [part | {"ChecksumCRC32": "g9zvtw=="}]})
+        assert s3.get_object(**which)["Body"].read() == b"1"
+
     @pytest.mark.parametrize(
         ("operation", "call"),
         [

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from server.domain.immutability import GENERATION_DAYS, BucketFacts, Lock, LockRequest, judge, lock_for
+from server.domain.immutability import GENERATION_DAYS, BucketFacts, Generation, Lock, LockRequest, judge, lock_for
 
 
 def day(month: int, number: int, hour: int = 2) -> datetime:
@@ -165,13 +165,14 @@ REQUESTS = st.lists(
 def test_every_run_is_locked_for_its_retention_and_no_more_than_a_generation_longer(
     runs: list[tuple[str, int, timedelta]],
 ) -> None:
-    parent, now = None, day(1, 1)
+    parent: Lock | None = None
+    now = day(1, 1)
     for schedule, days, later in runs:
         now += later
         lock = lock_for(LockRequest(schedule, days), parent, now)
         assert timedelta(days=days) - timedelta(seconds=1) < lock.until - now <= timedelta(days=days + GENERATION_DAYS)
         assert lock.generations[schedule].until == lock.until
-        known = dict(parent.generations) if parent else {}
+        known: dict[str, Generation] = dict(parent.generations) if parent else {}
         assert {name: each for name, each in lock.generations.items() if name != schedule} == {
             name: each for name, each in known.items() if name != schedule
         }

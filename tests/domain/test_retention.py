@@ -25,6 +25,9 @@ def point(
     base: bool = False,
     resource: UUID = RESOURCE,
     state: PointState = PointState.AVAILABLE,
+    policy: UUID | None = None,
+    repository: UUID | None = None,
+    expires_at: datetime | None = None,
 ) -> RestorePoint:
     return RestorePoint(
         id=uuid5(resource, f"{leg.value} {name}"),
@@ -38,7 +41,9 @@ def point(
         created_at=at + timedelta(minutes=5),
         state=state,
         base=base,
-        repository_id=SPACE if leg is Leg.BACKUP else None,
+        policy_id=policy,
+        repository_id=repository or (SPACE if leg is Leg.BACKUP else None),
+        expires_at=expires_at,
     )
 
 
@@ -249,3 +254,45 @@ def test_time_never_brings_a_point_back(points: list[RestorePoint], retention: R
     now = {d.point.id for d in decide(points, retention, NOW) if d.keep}
     later = {d.point.id for d in decide(points, retention, NOW + timedelta(days=days)) if d.keep}
     assert later <= now
+
+
+# ---- retention a point brings along -----------------------------------------------------------------------------------
+
+HERE, ELSEWHERE, POLICY = (uuid5(SPACE, name) for name in ("here", "elsewhere", "policy"))
+OLD = datetime(2026, 3, 1, 7, tzinfo=UTC)
+LATER = OLD + timedelta(days=10)
+
+
+def imported(repository: UUID, keep: int) -> RestorePoint:
+    return point(f"imported {keep}", OLD, Leg.BACKUP, repository=repository, expires_at=OLD + timedelta(days=keep))
+
+
+@pytest.mark.parametrize(("keep", "kept"), [(5, False), (10, False), (11, True)])
+def test_an_imported_point_in_another_repository_goes_by_its_own_retention(keep: int, kept: bool) -> None:
+    (found,) = decide([imported(ELSEWHERE, keep)], Retention(backup_days=1), LATER, repository_id=HERE)
+    assert found.keep is kept
+    assert "The retention it was imported with" in found.reason
+
+
+@pytest.mark.parametrize(("days", "kept"), [(10, False), (11, True)])
+def test_a_policy_that_backs_up_into_its_repository_overrides_it(days: int, kept: bool) -> None:
+    (found,) = decide([imported(HERE, 99)], Retention(backup_days=days), LATER, repository_id=HERE)
+    assert found.keep is kept
+    assert f"{days} days" in found.reason
+
+
+def test_a_policy_without_backups_overrides_nothing() -> None:
+    (found,) = decide([imported(HERE, 99)], Retention(backup_days=1), LATER)
+    assert found.keep
+
+
+def test_what_a_policy_made_goes_by_its_policy_wherever_it_lies() -> None:
+    made = point("made", OLD, Leg.BACKUP, policy=POLICY, repository=ELSEWHERE, expires_at=OLD + timedelta(days=99))
+    (found,) = decide([made], Retention(backup_days=10), LATER, repository_id=HERE)
+    assert not found.keep
+
+
+def test_the_base_is_kept_while_an_imported_backup_is() -> None:
+    base = point("base", OLD, base=True)
+    found = decide([base, imported(ELSEWHERE, 99)], Retention(snapshots=0, backup_days=1), LATER, repository_id=HERE)
+    assert [each.keep for each in found] == [True, True]

@@ -122,7 +122,7 @@ class SecondReader:
         return content
 
     def points(self) -> list[str]:
-        forgotten = {path.name for path in (self.folder / "forgotten").glob("*")}
+        forgotten = {path.name for path in (self.folder / "forgotten").glob("*") if path.stat().st_size}
         return sorted(path.name for path in (self.folder / "points").glob("*") if path.name not in forgotten)
 
     def manifest(self, point: str) -> dict[str, Any]:

@@ -9,6 +9,9 @@ from pathlib import Path
 from uuid import UUID, uuid4
 
 import pytest
+from blake3 import blake3
+from hypothesis import given
+from hypothesis import strategies as st
 
 from server.adapters.blobs.faulty import Crash, Faults
 from server.domain.errors import Conflict, Damaged, NotFound
@@ -23,9 +26,11 @@ from server.repository.marks import doomed
 from server.repository.moved import read_moves, write_moves
 from server.repository.pack import read_footer
 from server.repository.prune import CollectReport, collect
+from server.repository.reach import LiveItems
 from server.repository.repository import Control, DiskInput, Manifest, Repository
 from server.repository.restore import read_blocks
 from server.repository.runtime import Runtime
+from server.repository.tree import Entry
 from tests.repository.bed import OWNER, PASSWORD, SMALL, Bed, Content, Source, plain, refs
 
 DAY = timedelta(days=1)
@@ -225,16 +230,23 @@ class TestBesideRuns:
     def test_a_point_forgotten_after_the_mark_can_be_recalled_whole(self) -> None:
         """Its items must not be dropped by the sweep: they were alive when the list was made."""
         bed = Bed()
-        second = half_dead(bed)
-        third, _ = bed.backup({3: 8}, changed=[3, *range(6, 12)], parent=second.id)
+        contents: dict[UUID, Content] = {}
+        content, parent = WHOLE, None
+        for third in (None, 1, 2):  # each point leaves one of each three blocks to its parent alone
+            changed = {index: 5 * index + 2005 for index in WHOLE if index % 3 == third} if third else content
+            content = content | changed
+            point, _ = bed.backup(content, changed=changed if third else None, parent=parent, tuning=ORDERED)
+            contents[point.id], parent = content, point.id
+        first, second, _ = contents
+        bed.repo.forget(first)
         bed.days(5)
-        collect(bed.repo, min_age=DAY)
-        bed.repo.forget(second.id)
+        assert collect(bed.repo, min_age=DAY).to_compact == 4
+        bed.repo.forget(second)
         bed.days(5)
-        assert collect(bed.repo, min_age=DAY).compacted.packs
-        bed.repo.recall(second.id)
-        rest = {index: seed for index, seed in BOTH.items() if index < 6} | {3: 8}
-        sound(bed, {second.id: BOTH, third.id: rest})
+        assert collect(bed.repo, min_age=DAY).compacted.packs == 4
+        bed.repo.recall(second)
+        del contents[first]
+        sound(bed, contents)
 
     def test_a_point_a_sweep_began_to_delete_cannot_be_recalled(self) -> None:
         """Also when a lock kept its manifest."""
@@ -406,6 +418,37 @@ class TestTrails:
         rounds(bed)
         assert len(bed.names("moved/")) == 4
         sound(bed, {second.id: BOTH})
+
+
+class TestShares:
+    """What is known of items is bounded, and every pack has its turn."""
+
+    @given(st.lists(st.tuples(st.integers(0, 40), st.integers(0, 30)), max_size=300), st.integers(0, 9))
+    def test_what_is_known_is_right_and_bounded(self, reached: list[tuple[int, int]], turn: int) -> None:
+        items = LiveItems(turn, limit=50)
+        expected: dict[bytes, set[int]] = {}
+        for number, offset in reached:
+            entry = Entry(blake3(bytes([number])).digest(length=16) + bytes(4), 0, offset, 10, bytes(16))
+            if items.wants(entry.pack):
+                items.add(entry)
+            expected.setdefault(entry.pack, set()).add(offset)
+        known = {pack: live for pack in expected if (live := items.get(pack[:16])) is not None}
+        for pack, live in known.items():
+            assert items.wants(pack)
+            assert (list(live.offsets), live.size) == (sorted(expected[pack]), 10 * len(expected[pack]))
+        assert sum(len(live.offsets) for live in known.values()) <= 50
+
+    def test_successive_turns_come_to_every_pack(self) -> None:
+        packs = [blake3(bytes([n])).digest(length=16) + bytes(4) for n in range(64)]
+        met: set[bytes] = set()
+        for turn in range(64):
+            items = LiveItems(turn, limit=20)
+            for pack in packs:
+                for offset in range(4):
+                    if items.wants(pack):
+                        items.add(Entry(pack, 0, offset, 10, bytes(16)))
+            met |= {pack for pack in packs if items.get(pack[:16]) is not None}
+        assert met == set(packs)
 
 
 def marked(bed: Bed) -> Iterator[str]:

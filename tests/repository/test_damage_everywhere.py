@@ -11,10 +11,11 @@ import pytest
 from server.domain.errors import Damaged, ForeignFormat, HoldfastError, NotFound, WrongPassword
 from server.ports import BLOCK_SIZE
 from server.repository.check import check
+from server.repository.fetch import Fetcher, TreeReader
 from server.repository.manifest import Manifest
 from server.repository.prune import collect
 from server.repository.repository import Repository
-from server.repository.restore import read_blocks
+from server.repository.tree import LEAF_BITS, LEAF_BLOCKS
 from tests.repository.bed import OWNER, PASSWORD, SMALL, Bed, Content, plain
 
 FIRST: Content = {0: 5, 1: 7, 2: 10, 255: 11, 300: 15, 599: 16}
@@ -72,8 +73,8 @@ def _put(made: Bed, name: str, data: bytes) -> None:
 
 
 ALTERATIONS: dict[str, Alteration] = {
-    **{f"a bit at {share:.0%}": flipped(share) for share in (0.0, 0.002, 0.05, 0.2, 0.37, 0.5, 0.63, 0.8, 0.95, 0.999)},
-    **{f"cut at {share:.0%}": cut(share) for share in (0.01, 0.1, 0.5, 0.9, 0.99)},
+    **{f"a bit at {share:.0%}": flipped(share) for share in (0.0, 0.05, 0.37, 0.5, 0.8, 0.999)},
+    **{f"cut at {share:.0%}": cut(share) for share in (0.01, 0.5, 0.99)},
     "empty": emptied,
     "zeros": zeroed,
     "removed": removed,
@@ -92,28 +93,15 @@ def hurt(made: Bed, point: UUID, content: Content) -> set[int]:
 
 
 def _restores(repo: Repository, manifest: Manifest, index: int, content: Content) -> bool:
-    blocks = read_blocks(repo, manifest, "vol-1", start_index=index, threads=1)
-    try:
-        found, data = next(blocks)
-    except (Damaged, StopIteration):
-        return _alone(repo, manifest, index, content)
-    finally:
-        blocks.close()
-    assert data == plain(content)[found], "other bytes than were backed up"
-    return found == index
-
-
-def _alone(repo: Repository, manifest: Manifest, index: int, content: Content) -> bool:
-    """Blocks are fetched in groups: ask for this one without its neighbours."""
-    from server.repository.device import BlockCache, Device
-
+    """Asked for without its neighbours, which a restore would fetch with it."""
     disk = manifest.disk("vol-1")
     assert disk is not None
-    with Device(repo, disk, BlockCache()) as device:
-        try:
-            data = device.read(index * BLOCK_SIZE, BLOCK_SIZE)
-        except Damaged:
-            return False
+    fetcher = Fetcher(repo.vault)
+    try:
+        entry = TreeReader(fetcher, disk.root, disk.level).node(0, index >> LEAF_BITS)[index & (LEAF_BLOCKS - 1)]
+        (data,) = fetcher.blocks([entry])
+    except Damaged:
+        return False
     assert data == plain(content)[index], "other bytes than were backed up"
     return True
 
@@ -145,7 +133,10 @@ def test_what_a_point_needs(how: str) -> None:
         truth = {point: indexes for point, content in points.items() if (indexes := hurt(made, point, content))}
         said = blamed(made)
         lost = {point for point in truth if f"points/{point}" not in made.names("points/")}
-        assert set(said) == set(truth) - lost, f"{how}: {name}"  # a manifest that is gone leaves no trace; the database knows it
+        assert truth or how.startswith(("a bit", "cut at 99%")), f"{how}: {name}"  # it may have hit a footer
+        assert set(said) == set(truth) - lost, (
+            f"{how}: {name}"
+        )  # a manifest that is gone leaves no trace; the database knows it
         for point in said:
             assert truth[point] <= said[point], f"{how}: {name}"
 
@@ -178,7 +169,9 @@ def test_what_collection_and_runs_keep(how: str) -> None:
         made.days(5)
         collect(made.repo, min_age=timedelta(days=1))
         made.repo.begin(UUID(int=77), parent=list(points)[1], tuning=SMALL)
-        names = [name for prefix in ("forgotten/", "pins/", "gc/", "catalog/", "moved/", "damage/") for name in made.names(prefix)]
+        names = [
+            name for prefix in ("forgotten/", "pins/", "gc/", "catalog/", "moved/", "damage/") for name in made.names(prefix)
+        ]
         if number == len(names):
             break
         ALTERATIONS[how](made, names[number])

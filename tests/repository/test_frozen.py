@@ -155,5 +155,20 @@ def test_the_header_of_every_object_is_the_documented_one(version: str, blobs: M
         assert (head[:8], head[8:10], head[16:32]) == (b"HOLDFAST", b"\x01\x00", repository.bytes)
 
 
+ADDED = {"version-1": set[str](), "version-2": {"moved", "damage", "catalog"}}
+
+
+def test_it_holds_what_its_version_added(version: str) -> None:
+    first = {path.name for path in (FROZEN / "version-1").iterdir()}
+    assert {path.name for path in (FROZEN / version).iterdir()} == first | ADDED[version]
+
+
+def test_forwarding_records_are_followed_because_they_must_be(version: str, blobs: MemoryBlobs, clock: FakeClock) -> None:
+    records = [blob.name for blob in blobs.list(layout.MOVED)]
+    assert bool(records) == ("moved" in ADDED[version])
+    blobs.delete(records)
+    assert bool(list(check(reader(blobs, clock), "content"))) == bool(records)
+
+
 def test_every_version_is_kept(version: str) -> None:
     assert [f"version-{number}" for number in range(1, len(VERSIONS) + 1)] == VERSIONS

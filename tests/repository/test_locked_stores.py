@@ -56,9 +56,9 @@ def test_everything_works_and_nothing_locked_goes(demo: DemoS3, retention_days: 
     assert first.lock is not None
     assert second.lock is not None
     packs = [blob.name for prefix in (layout.PACKS, layout.TREES) for blob in blobs.list(prefix)]
-    locks = {name: head and head.locked_until for name in packs for head in [blobs.head(name)]}
-    assert all(until is not None and until >= first.lock.until for until in locks.values())
-    assert sum(until == second.lock.until for until in locks.values()) >= 2
+    ends = [head.locked_until for head in map(blobs.head, packs) if head is not None]
+    assert all(end is not None and end >= first.lock.until for end in ends)
+    assert ends.count(second.lock.until) >= 2
 
     repo.forget(first.id)
     repo.recall(first.id)

@@ -164,10 +164,13 @@ class TestReplacedWhileLocked:
         with pytest.raises(WrongPassword):
             Repository.open(blobs, "new", clock=clock, owner=OWNER)
 
-    def test_a_slot_forged_by_a_stranger_replaces_nothing(self) -> None:
+    @pytest.mark.parametrize("change", [{}, {"mac": "no hex: ß"}, {"mac": None}])
+    def test_a_slot_forged_by_a_stranger_replaces_nothing(self, change: dict[str, str | None]) -> None:
         blobs, repo = made("old")
         (slot,) = [blob.name for blob in blobs.list(layout.KEYS)]
         stranger = make_slot(Keys.new(repo.id), "x", created=START, kdf=QUICK, replaces=[UUID(slot.removeprefix(layout.KEYS))])
+        stranger |= change
+        stranger["checksum"] = checksum(stranger)
         blobs.put(f"{layout.KEYS}{stranger['id']}", canonical(stranger))
         opened(blobs, "old")
 

@@ -4,19 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
-import subprocess
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 from uuid import uuid4
 
 import pytest
 
-from server import cli
 from server.adapters.aws import Boto3Aws
 from server.adapters.blobs.local import LocalBlobs
 from server.adapters.blobs.memory import MemoryBlobs
@@ -29,47 +23,9 @@ from server.repository.repository import Repository, peek
 from tests.conftest import DemoCloud
 from tests.repository.frozen.contents import FORGOTTEN, FULL, INCREMENT, PASSWORDS, POINTS, Disk, block
 from tests.repository.frozen.make_1 import back_up
-from tests.server.test_cli import ROOT, clean_environment
-from tests.waiting import until
+from tests.server.conftest import Holdfast
 
-FROZEN = ROOT / "tests" / "repository" / "frozen" / "version-1"
 BLOCK = 512 * 1024
-
-
-@dataclass(frozen=True)
-class Done:
-    code: int
-    raw: bytes
-    err: str
-
-    @property
-    def out(self) -> str:
-        return self.raw.decode()
-
-
-Holdfast = Callable[..., Done]
-
-
-@pytest.fixture
-def holdfast(monkeypatch: pytest.MonkeyPatch, capfdbinary: pytest.CaptureFixture[bytes]) -> Holdfast:
-    """``holdfast repository …`` in this process."""
-    monkeypatch.setenv("HOLDFAST_REPOSITORY_PASSWORD", PASSWORDS[0])
-
-    def run(*arguments: object) -> Done:
-        monkeypatch.setattr(sys, "argv", ["holdfast", "repository", *map(str, arguments)])
-        capfdbinary.readouterr()
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        captured = capfdbinary.readouterr()
-        return Done(int(ended.value.code or 0), captured.out, captured.err.decode())
-
-    return run
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    """A copy of the frozen repository: two points, one of them forgotten."""
-    return Path(shutil.copytree(FROZEN, tmp_path / "repository"))
 
 
 def pack_of(folder: Path) -> Path:
@@ -228,6 +184,18 @@ class TestRestore:
         assert (done.code, "exists already" in done.err) == (1, True)
         assert (tmp_path / "kept").read_text() == "mine"
 
+    def test_onto_a_block_device_when_told_so(
+        self, folder: Path, tmp_path: Path, holdfast: Holdfast, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        device = tmp_path / "device"
+        device.write_bytes(b"old " * (10 * BLOCK))
+        monkeypatch.setattr(Path, "is_block_device", lambda path: path == device)
+        where = ("restore", folder, FULL, "--disk", "vol-root", "--to", device)
+        assert "--overwrite" in holdfast(*where).err
+        assert device.read_bytes() == b"old " * (10 * BLOCK)
+        assert holdfast(*where, "--overwrite").code == 0
+        assert device.read_bytes()[: 3 * BLOCK] == block("boot") + block("kernel") + bytes(BLOCK)
+
     def test_an_unknown_disk(self, folder: Path, tmp_path: Path, holdfast: Holdfast) -> None:
         done = holdfast("restore", folder, FULL, "--disk", "nix", "--to", tmp_path / "x")
         assert "Its disks: vol-root, vol-data." in done.err
@@ -278,6 +246,10 @@ class TestCollect:
         assert first["deletedPoints"] + second["deletedPoints"] == 1
         assert not (folder / layout.point(FORGOTTEN)).exists()
         assert holdfast("check", folder, "--level", "content").code == 0
+
+    def test_it_tells_what_it_did_and_why_it_waits(self, folder: Path, holdfast: Holdfast) -> None:
+        assert "Deleted: 1 points" in holdfast("gc", folder, "--min-age", 0).err
+        assert "Nothing was done yet" in holdfast("gc", folder, "--min-age", 1).err
 
     def test_a_negative_age(self, folder: Path, holdfast: Holdfast) -> None:
         assert holdfast("gc", folder, "--min-age", "-1").code != 0
@@ -339,58 +311,3 @@ class TestRetrieve:
 
     def test_what_is_not_archived_can_be_read_at_once(self, folder: Path, holdfast: Holdfast) -> None:
         assert "All can be read." in holdfast("retrieve", folder, FULL, "--disk", "vol-root").err
-
-
-# ---- mount ------------------------------------------------------------------------------------------------------------
-
-
-@contextmanager
-def mounted(folder: Path, *arguments: object) -> Iterator[list[str]]:
-    """The addresses that a running ``holdfast repository mount`` printed."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "server.cli", "repository", "mount", str(folder), *map(str, arguments)],
-        env=clean_environment(REPOSITORY_PASSWORD=PASSWORDS[0]),
-        cwd=ROOT,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stdout is not None
-    assert process.stderr is not None
-    try:
-        addresses = [process.stdout.readline().strip() for _ in range(2)]
-        yield addresses
-    finally:
-        process.terminate()
-        _, said = process.communicate(timeout=30)
-        assert (process.returncode, "Traceback" in said) == (0, False), said
-
-
-def tool(*command: object) -> str:
-    done = subprocess.run(list(map(str, command)), capture_output=True, text=True, timeout=120, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
-
-
-class TestMount:
-    def test_every_disk_as_a_network_block_device(self, folder: Path, tmp_path: Path, holdfast: Holdfast) -> None:
-        assert holdfast("restore", folder, INCREMENT, "--to", tmp_path / "all").code == 0
-        with mounted(folder, INCREMENT, "--port", 0) as addresses:
-            assert [address.rsplit("/", 1)[-1] for address in addresses] == ["vol-root", "vol-data"]
-            for address, disk in zip(addresses, POINTS[INCREMENT], strict=True):
-                image = tmp_path / "all" / f"{disk.disk_id}.img"
-                assert "identical" in tool("qemu-img", "compare", "-f", "raw", "-F", "raw", address, image)
-
-    def test_over_a_unix_socket(self, folder: Path, short_folder: Path) -> None:
-        path = short_folder / f"{uuid4().hex[:8]}.sock"
-        with mounted(folder, INCREMENT, "--socket", path) as addresses:
-            assert path.stat().st_mode & 0o077 == 0
-            size = int(tool("nbdinfo", "--size", addresses[0]))
-            assert size == POINTS[INCREMENT][0].size_bytes
-        until(lambda: not path.exists(), what="the removal of the socket")
-
-    def test_a_taken_port_is_named(self, folder: Path, holdfast: Holdfast) -> None:
-        with mounted(folder, FULL, "--port", 0) as addresses:
-            port = addresses[0].split(":")[2].split("/")[0]
-            done = holdfast("mount", folder, FULL, "--port", port)
-            assert (done.code, f"127.0.0.1:{port} is in use" in done.err) == (1, True)

@@ -24,6 +24,7 @@ def problems(**environ: str) -> dict[str, str]:
         ("PORT", "70000", "whole number from 0 to 65535"),
         ("PORT", "-1", "whole number"),
         ("WORKER_THREADS", "0", "from 1 to 64"),
+        ("COMPRESSION_LEVEL", "20", "from 1 to 19"),
         ("LOG_FORMAT", "xml", "one of text, json"),
         ("LOG_LEVEL", "chatty", "one of debug, info, warning, error"),
         ("GRAPHIQL", "perhaps", "true or false"),

@@ -29,9 +29,10 @@ class S3Upload:
         self._where: dict[str, Any] = {"Bucket": bucket.name, "Key": bucket.key(name)}
         self._head = head
         self._mark = secrets.token_hex(16)
-        self._tags: dict[int, str] = {}
+        self._parts: dict[int, dict[str, Any]] = {}  # as CompleteMultipartUpload wants them
         self._lock = threading.Lock()
-        client, created = bucket.client, {**self._where, **request, "Metadata": {_MARK: self._mark}}
+        created = {**self._where, **request, "Metadata": {_MARK: self._mark}, "ChecksumAlgorithm": "CRC32"}
+        client = bucket.client
         answer = bucket.call("CreateMultipartUpload", lambda: client.create_multipart_upload(**created))
         self._upload: dict[str, Any] = {**self._where, "UploadId": answer["UploadId"]}
 
@@ -43,10 +44,10 @@ class S3Upload:
 
         answer = self._bucket.call("UploadPart", send)
         with self._lock:
-            self._tags[number] = answer["ETag"]
+            self._parts[number] = {"PartNumber": number, "ETag": answer["ETag"], "ChecksumCRC32": checksum}
 
     def complete(self) -> Blob:
-        parts = [{"PartNumber": number, "ETag": tag} for number, tag in sorted(self._tags.items())]
+        parts = [self._parts[number] for number in sorted(self._parts)]
         request: dict[str, Any] = {**self._upload, "MultipartUpload": {"Parts": parts}, "IfNoneMatch": "*"}
         client = self._bucket.client
         try:

@@ -12,9 +12,9 @@ from sqlalchemy import Connection, delete, func, insert, select
 from sqlalchemy.dialects import postgresql
 
 from server.adapters.db.failures import translated
+from server.adapters.db.keeping_tables import FailureRow, ReplyRow, SecretRow
 from server.adapters.db.mapping import table_of
 from server.adapters.db.sealing import Sealer
-from server.adapters.db.tables import FailureRow, ReplyRow, SecretRow
 
 FAILURES_KEPT = timedelta(days=1)  # longer than any lock-out looks back
 REPLIES_KEPT = timedelta(days=7)  # a client that repeats a mutation does so within minutes; a week is generous

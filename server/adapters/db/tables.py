@@ -20,7 +20,6 @@ from sqlalchemy import (
     Identity,
     Index,
     LargeBinary,
-    Text,
     UniqueConstraint,
     Uuid,
     text,
@@ -42,6 +41,7 @@ from server.adapters.db.columns import (
     starts_to_run,
     words,
 )
+from server.adapters.db.keeping_tables import FailureRow, ReplyRow, SecretRow
 from server.domain.access import Role, TokenKind
 from server.domain.policy import DESCRIPTION_MAX
 from server.domain.repository import Encryption, RepositoryState, StorageClass, StorageKind
@@ -382,30 +382,6 @@ class ActivityRow(Base, table=True):
     message: str = words()
 
 
-class ReplyRow(Base, table=True):
-    __tablename__ = "replies"
-    __table_args__ = (objects("answer"), Index("ix_replies_at", "at"))
-    user_id: UUID = Field(primary_key=True, foreign_key="users.id", ondelete="CASCADE")
-    mutation: str = Field(sa_type=Text, primary_key=True)
-    key: str = Field(sa_type=Text, primary_key=True)
-    answer: dict[str, Any] = document()
-    at: datetime = moment()
+METADATA = Base.metadata  # all tables, those imported here among them
 
-
-class FailureRow(Base, table=True):
-    """One failed attempt. ``key`` is hashed: people type passwords into the user name field."""
-
-    __tablename__ = "sign_in_failures"
-    __table_args__ = (Index("ix_sign_in_failures_key", "key", "at"), Index("ix_sign_in_failures_at", "at"))
-    id: int = Field(sa_column=Column(BigInteger, Identity(always=True), primary_key=True))
-    key: bytes = Field(sa_type=LargeBinary)
-    at: datetime = moment()
-
-
-class SecretRow(Base, table=True):
-    __tablename__ = "secrets"
-    name: str = Field(sa_type=Text, primary_key=True)
-    sealed: bytes = Field(sa_type=LargeBinary)
-
-
-METADATA = Base.metadata  # all tables above
+__all__ = ["METADATA", "FailureRow", "ReplyRow", "SecretRow"]

@@ -6,12 +6,13 @@ import asyncio
 import os
 import time
 from uuid import uuid4
+from xml.etree.ElementTree import Element
 
 from server.demo.credentials import check_payload
 from server.demo.errors import AwsError
 from server.demo.s3 import documents, locks
 from server.demo.s3.call import Call
-from server.demo.s3.intake import receive
+from server.demo.s3.intake import receive, wanted_checksums
 from server.demo.s3.objects import kept_headers, refuse_unsupported, version_headers
 from server.demo.s3.records import Object
 from server.demo.wire import Reply
@@ -19,21 +20,23 @@ from server.demo.wire import Reply
 PARTS_MAX = 10_000
 PART_MIN = 5 * 1024 * 1024  # bytes, all parts but the last
 LISTED_MAX = 1000
+_ALGORITHM = "demo-checksum-algorithm"  # of an upload's parts, "" for none
 
 
 async def create(call: Call) -> Reply:
     refuse_unsupported(call.request.headers)
     upload_id = uuid4().hex
     lock = locks.headers_of_write(call.request.headers, call.store.setting(call.bucket, locks.SETTING))
-    call.store.start_upload(upload_id, call.bucket, call.key, kept_headers(call.request.headers) | lock)
+    algorithm = call.request.headers.get("x-amz-checksum-algorithm", "")
+    headers = kept_headers(call.request.headers) | lock | {_ALGORITHM: algorithm.upper()}
+    call.store.start_upload(upload_id, call.bucket, call.key, headers)
     key = documents.shown(call.key, encode=False)
     return documents.document("InitiateMultipartUploadResult", [("Bucket", call.bucket), ("Key", key), ("UploadId", upload_id)])
 
 
 async def upload_part(call: Call) -> Reply:
     number = call.integer("partNumber", 1, PARTS_MAX, 0)
-    if locks.MODE in call.store.upload_headers(call.query["uploadId"], call.bucket, call.key):
-        locks.require_checksum(call.request.headers, "Put Part")
+    _check_checksum(call, call.store.upload_headers(call.query["uploadId"], call.bucket, call.key))
     body = await receive(call.request, call.store.folder)
     etag = f'"{body.etag}"'
     try:
@@ -45,6 +48,18 @@ async def upload_part(call: Call) -> Reply:
     await asyncio.to_thread(call.store.put_part, call.query["uploadId"], number, body, etag)
     checksums = [(f"x-amz-checksum-{name}", text) for name, text in body.checksums.items() if name != "sha256"]
     return Reply(200, b"", [("etag", etag), *checksums])
+
+
+def _check_checksum(call: Call, upload: dict[str, str]) -> None:
+    """A part's checksum is to be of the kind announced for the upload. Errors: AwsError InvalidRequest."""
+    headers = call.request.headers
+    if locks.MODE in upload:
+        locks.require_checksum(headers, "Put Part")
+    expected, sent = upload.get(_ALGORITHM, "").lower(), wanted_checksums(headers)
+    if expected and sent != {expected}:
+        actual = ", ".join(sorted(sent)) or "null"
+        text = f"Checksum Type mismatch occurred, expected checksum Type: {expected}, actual checksum Type: {actual}"
+        raise AwsError("InvalidRequest", text, 400)
 
 
 async def list_parts(call: Call) -> Reply:
@@ -88,6 +103,8 @@ async def complete(call: Call) -> Reply:
     stored = {number: (file, size, etag) for number, file, size, etag, _ in call.store.parts(upload_id)}
     if not asked:
         raise documents.malformed()
+    if algorithm := headers.get(_ALGORITHM):
+        _require_checksums(root, algorithm)
     if [number for number, _ in asked] != sorted({number for number, _ in asked}):
         raise AwsError("InvalidPartOrder", "The list of parts was not in ascending order.", 400)
     chosen = []
@@ -106,6 +123,17 @@ async def complete(call: Call) -> Reply:
     reply = documents.document("CompleteMultipartUploadResult", tree)
     reply.headers += version_headers(made)
     return reply
+
+
+def _require_checksums(root: Element, algorithm: str) -> None:
+    """Errors: AwsError InvalidRequest."""
+    for part in root.findall("Part"):
+        if part.findtext(f"Checksum{algorithm}") is None:
+            text = (
+                f"The upload was created using a {algorithm.lower()} checksum. The complete request must include the checksum "
+                f"for each part. It was missing for part {part.findtext('PartNumber')} in the request."
+            )
+            raise AwsError("InvalidRequest", text, 400)
 
 
 def _joined(call: Call, headers: dict[str, str], parts: list[tuple[str, int, str]]) -> Object:

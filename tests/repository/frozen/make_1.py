@@ -1,5 +1,6 @@
 """Made ``version-1`` with the engine of commit 226b94f, the last to make repositories of format version 1:
-``python -m tests.repository.frozen.make_1 FOLDER``. Kept to show what the folder is; never run again for it."""
+``python -m tests.repository.frozen.make_1 FOLDER`` (there ``make_slot`` was called ``make_password_slot``).
+"""
 
 from __future__ import annotations
 
@@ -12,7 +13,7 @@ from server.adapters.blobs.memory import MemoryBlobs
 from server.adapters.clock import FakeClock
 from server.ports import BlockRef, Clock
 from server.repository import layout
-from server.repository.crypto import canonical, make_password_slot
+from server.repository.crypto import canonical, make_slot
 from server.repository.prune import collect
 from server.repository.repository import Control, DiskInput, Kdf, Repository
 from tests.repository.frozen.contents import FORGOTTEN, OWNER, PARENTS, PASSWORDS, POINTS, Disk, block
@@ -20,7 +21,7 @@ from tests.repository.frozen.contents import FORGOTTEN, OWNER, PARENTS, PASSWORD
 
 def make(blobs: MemoryBlobs, clock: FakeClock) -> Repository:
     repo = Repository.create(blobs, PASSWORDS[0], clock=clock, owner=OWNER, hint="in order of appearance")
-    slot = make_password_slot(repo.vault.keys, PASSWORDS[1], created=clock.now(), kdf=Kdf(memory_kib=1024, passes=2))
+    slot = make_slot(repo.vault.keys, PASSWORDS[1], created=clock.now(), kdf=Kdf(memory_kib=1024, passes=2))
     repo.vault.put_once(layout.key_slot(UUID(slot["id"])), canonical(slot))
     for point_id, disks in POINTS.items():
         clock.advance(timedelta(days=1))

@@ -1,4 +1,4 @@
-"""The verification leg: a backup is read again and compared with its source; damage is found, told, and healed by the next run."""
+"""The verification leg: a backup is read again and compared with its source; damage is found, told, healed by the next run."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 from uuid import UUID
 
-from server.domain.errors import AwsRejected, HoldfastError, InvalidInput, NotFound
+from server.domain.errors import AwsRejected, Damaged, HoldfastError, InvalidInput, NotFound
 from server.domain.immutability import LockRequest
 from server.ports import BlockRef
 from server.repository.repository import (
@@ -202,7 +202,7 @@ class Backup:
             listed = {*changes(known.content, disk.content), *suspects, *extra}
             try:
                 return self._read(run, disk, listed, "changed", checkpoint, fails=self.rng.random() < 0.05)
-            except (InvalidInput, AwsRejected):  # the checkpoint was of the other mode, or the base is gone
+            except (InvalidInput, AwsRejected, Damaged):  # a checkpoint of the other mode; the base is gone, there or here
                 checkpoint = None
         try:
             return self._read(run, disk, disk.content, "full", checkpoint)

@@ -20,12 +20,13 @@ from server.repository.runtime import Runtime
 from tests.simulation.repository import stage, threads
 from tests.simulation.repository.appliance import PASSWORD, Appliance
 from tests.simulation.repository.model import Model, Witness
+from tests.simulation.repository.ordeal import Ordeal
 from tests.simulation.repository.scheduler import Process, Scheduler, Strategy
 from tests.simulation.repository.store import CALM, DAY, HOUR, MINUTE, Faults, ProcessClock, Store
 from tests.simulation.repository.users import Users
 
 PIN_LIFE = 3 * DAY
-LOCKED, DEDUP = 0.2, 0.5  # shares of histories
+LOCKED, DEDUP, SPOILED = 0.2, 0.5, 0.25  # shares of histories
 LOCKABLE = BucketFacts(versioning="enabled", object_lock=True)
 
 
@@ -117,6 +118,8 @@ class History:
     def _play(self) -> None:
         self.store.faults = self.faults
         self._together(self.users.works())
+        if not self.locks and self.rng.random() < SPOILED:
+            self._together(Ordeal(self).works())
         self.store.faults = CALM
         self.store.outage_until = 0.0
         for appliance in self.appliances:

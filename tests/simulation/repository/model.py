@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import lru_cache
 from typing import Any, cast
 from uuid import UUID
 
-from server.domain.errors import HoldfastError
+from server.domain.errors import Damaged, HoldfastError
 from server.ports import Blob, Blobs
 from server.repository import layout
 from server.repository.manifest import Manifest
@@ -62,6 +62,7 @@ class Point:
     forgets: int = 0  # asked for, ever
     recalls: int = 0
     recalling: int = 0  # at this moment
+    spoiled: bool = False  # the store lost or altered what it needs
     needs: set[str] = field(default_factory=set)
     manifest: Manifest | None = None
 
@@ -147,10 +148,11 @@ class Witness(Watcher):
             if point.needs & gone:
                 self.verify(point)
 
-    def locked(self, name: str, before: datetime | None) -> None:
-        after = self._memory.head(name)
-        assert after is not None
-        assert before is None or (after.locked_until and after.locked_until >= before), f"the lock of {name} was shortened"
+    def locked(self, before: Mapping[str, datetime | None]) -> None:
+        for name, old in before.items():
+            there = self._memory.head(name)
+            new = there.locked_until if there is not None else None
+            assert old is None or (new is not None and new >= old), f"the lock of {name} was shortened"
 
     # -- judgement
 
@@ -168,9 +170,26 @@ class Witness(Watcher):
                     f"disk {disk.id} of point {point.id}: {differing(restored, plain(disk.content))}"
                 )
         except HoldfastError as error:
+            if point.spoiled and isinstance(error, Damaged):
+                return
             raise AssertionError(f"point {point.id} cannot be restored: {error.message}") from error
         point.needs = self.reads.names
         self._locks_cover(point)
+
+    def is_hurt(self, point: Point) -> bool:
+        """Whether something of it cannot be restored; what can be is right."""
+        assert self.repo is not None
+        self._store.scheduler.switching = False
+        try:
+            manifest = self.repo.manifest(point.id)
+            for disk in point.disks:
+                for index, data in read_blocks(self.repo, manifest, disk.id, threads=1):
+                    assert data == plain(disk.content).get(index), f"block {index} of point {point.id} is wrong"
+        except Damaged:
+            return True
+        finally:
+            self._store.scheduler.switching = True
+        return False
 
     def _locks_cover(self, point: Point) -> None:
         """Everything a point needs is locked at least as long as the point itself."""
@@ -181,9 +200,8 @@ class Witness(Watcher):
             there = self._memory.head(name)
             if there is not None:
                 until = there.locked_until
-                assert until is not None and until >= own.locked_until, (
-                    f"{name}, locked until {until}, is needed by point {point.id}, locked until {own.locked_until}"
-                )
+                enough = until is not None and until >= own.locked_until
+                assert enough, f"{name}, locked until {until}, is needed by point {point.id}, locked until {own.locked_until}"
 
     def _point(self, name: str) -> Point:
         point_id = layout.uuid_of(name)

@@ -1,4 +1,4 @@
-"""The engine broken on purpose, one rule at a time: each of these the simulation must notice (test_mutants.py)."""
+"""The engine broken on purpose, one rule at a time: each of these the simulation must notice (test_repository_mutants.py)."""
 
 from __future__ import annotations
 
@@ -6,66 +6,79 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import server
+
 ENGINE = Path(server.__file__).parent / "repository"
 
 
 @dataclass(frozen=True, slots=True)
 class Mutant:
-    """``old`` must occur in the module's source; every occurrence becomes ``new``."""
+    """``old`` must occur in the module's source; every occurrence becomes ``new``. ``quick``: found within some seconds."""
 
     module: str
     old: str
     new: str
+    quick: bool = False
 
 
 MUTANTS = {
-    "collection ignores pins": Mutant("prune", "pins = list(live_pins(vault))", "pins = [p for p in live_pins(vault) if not p]"),
-    "pins are read before tombstones": Mutant(
+    "collection ignores pins": Mutant(
+        "reach", "pins = list(live_pins(vault))", "pins = [p for p in live_pins(vault) if not p]"
+    ),
+    "the sweep does not wait for runs": Mutant("prune", "if any(pin.since <= marked_at + PIN_MARGIN for", "if any(False for"),
+    "young packs are not spared": Mutant(
+        "reach", "return self.since is not None and modified >= self.since - PIN_MARGIN", "return False", quick=True
+    ),
+    "young packs are not spared, and the sweep does not look again": Mutant(
+        "prune", "if not reach.alive(item.name) and not reach.young(item.modified)]", "if item.name]"
+    ),
+    "runs do not read the mark list": Mutant("known", "entry.pack in self._doomed", "entry is None"),
+    "packs of the index are not looked for": Mutant("known", "if blob is None:\n            return False", "", quick=True),
+    "packs of the index are not locked": Mutant(
+        "known", "locks.ensure(self._vault, blob, self._lock_until)", "pass", quick=True
+    ),
+    "inherited packs are not locked": Mutant(
+        "locks",
+        "return secure(vault, roots, lock.until, since=since, control=control, beat=beat) if roots else []",
+        "return []",
+        quick=True,
+    ),
+    "locked manifests lose their tombstones": Mutant("prune", "if layout.point(point) not in kept]", "]"),
+    "tombstones go before manifests": Mutant(
         "prune",
-        "    forgotten = set(repo.forgotten())\n    pins = list(live_pins(vault))\n",
-        "    pins = list(live_pins(vault))\n    forgotten = set(repo.forgotten())\n",
+        "    kept = _delete(vault, [layout.point(point) for point in points], hooks)\n",
+        "    _delete(vault, [layout.forgotten(point) for point in points], hooks)\n"
+        "    kept = _delete(vault, [layout.point(point) for point in points], hooks)\n",
+        quick=True,
     ),
-    "the parent is looked at before the pin is written": Mutant(
+    "recall looks before it reads the state": Mutant(
         "repository",
-        "        pin = Pin.acquire(self.vault, point_id, parent)  # before looking at the parent: FORMAT.md §12\n        try:\n            basis = self.point(parent) if parent else None\n",
-        "        basis = self.point(parent) if parent else None\n        pin = Pin.acquire(self.vault, point_id, parent)\n        try:\n            pass\n",
+        'elif content["phase"] == "sweeping" or str(point_id) in content.get("final", ()):',
+        "elif False:",
     ),
-    "commit does not renew its pin": Mutant("run", "            pin.renew()\n            self._vault.put_once", "            self._vault.put_once"),
-    "expiry is written unconditionally": Mutant(
-        "pins",
-        "vault.replace(name, vault.seal(name, TYPE_PIN, replace(record, expired=True).to_json()), blob.version)",
-        "vault.blobs.put(name, vault.seal(name, TYPE_PIN, replace(record, expired=True).to_json()))",
-    ),
+    "compaction forgets to forward": Mutant("reach", "following += onward", "following += onward[:0]", quick=True),
     "the manifest does not wait for packs": Mutant(
         "pipeline", "wait_for(self._data.outstanding() + self._tree.outstanding(), self._tick)", "self._tick()"
     ),
-    "young packs are not spared": Mutant("prune", "return self.since is not None and modified >=", "return False and modified >="),
-    "the sweep trusts the mark": Mutant("prune", "dead = [item for item in marked if not reach.alive(item.name) and", "dead = [item for item in marked if"),
-    "recall does not stop the sweep": Mutant("repository", 'if content["phase"] == "sweeping":', "if False:"),
-    "recall leaves the state": Mutant("repository", "self.vault.replace(layout.GC_STATE, idle, blob.version)", "idle"),
     "a checkpoint does not wait for its packs": Mutant(
-        "pipeline", "if all(future.done() and future.exception() is None for future in futures):", "if futures or not futures:"
+        "pipeline",
+        "if all(future.done() and future.exception() is None for future in mark.futures):",
+        "if mark:",
+        quick=True,
     ),
-    "collection does not check the owner": Mutant("prune", "vault.check_owner()", "vault.id"),
-    "commit does not check the owner": Mutant("run", "self._vault.check_owner()", "self._vault.id"),
-    "packs overwrite": Mutant("vault", "return blobs.put(name, data, if_absent=True)", "return blobs.put(name, data)"),
-    "a lost reply is a lost race": Mutant("vault", "                return self._ours_after_all(name, data)", "                raise"),
     "checkpoints of dead runs are accepted": Mutant("run", "return bool(run == self._pin.record.run)", "return bool(run)"),
-    "blocks known from a failed disk": Mutant("run", "recent = self._recent.copy()", "recent = self._recent"),
-    "marks are not told from late packs": Mutant("prune", "and not _listed_late(reach, blob)", ""),
-    "state is written unconditionally": Mutant(
-        "prune", "return vault.replace(layout.GC_STATE, sealed, before.version)", "return vault.blobs.put(layout.GC_STATE, sealed)"
+    "blocks of a failed disk are known": Mutant("run", "recent = self._recent.copy()", "recent = self._recent"),
+    "collection does not check the owner": Mutant("prune", "vault.check_owner()", "vault.id", quick=True),
+    "commit does not check the owner": Mutant("run", "self._vault.check_owner()", "self._vault.id"),
+    "objects overwrite": Mutant(
+        "vault", "return blobs.put(name, data, if_absent=True,", "return blobs.put(name, data,", quick=True
     ),
-    "tombstones go before manifests": Mutant(
-        "prune",
-        "    _delete(vault, [layout.point(point) for point in points], hooks)\n    _delete(vault, [layout.forgotten(point) for point in dict.fromkeys([*points, *leftover])], hooks)\n",
-        "    _delete(vault, [layout.forgotten(point) for point in dict.fromkeys([*points, *leftover])], hooks)\n    _delete(vault, [layout.point(point) for point in points], hooks)\n",
+    "a lost reply is a lost race": Mutant(
+        "vault", "                return self._ours_after_all(name, data)", "                raise", quick=True
     ),
-    "packs go before manifests": Mutant(
-        "prune",
-        "    _delete(vault, [layout.point(point) for point in points], hooks)\n",
-        "    _delete(vault, [item.name for item in dead], hooks)\n    _delete(vault, [layout.point(point) for point in points], hooks)\n",
+    "damage is not written down": Mutant(
+        "check", "found = {bad for problem in problems for bad in problem.bad}", "found = set()", quick=True
     ),
+    "healed blocks are not forwarded": Mutant("heal", "if not heals:", "if heals or not heals:", quick=True),
 }
 
 

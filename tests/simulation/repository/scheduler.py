@@ -30,8 +30,8 @@ class Stuck(AssertionError):
 
 @dataclass(slots=True, eq=False)
 class Process:
-    """What dies together. ``skew``: how far its clock is off, in seconds; ``frozen``: until when it stands still; ``fuse``: calls
-    to the store after which it dies or (``stumbles``) stands still, None: never."""
+    """What dies together. ``skew``: how far its clock is off, in seconds; ``frozen``: until when it stands still; ``fuse``:
+    calls to the store after which it dies or (when it ``stumbles``) stands still."""
 
     name: str
     skew: float = 0.0
@@ -59,11 +59,12 @@ class Task:
 class Scheduler:
     """Runs tasks until all are done. ``rng`` decides everything; ``now`` is simulated seconds."""
 
+    task: Task | None = None  # who runs
+
     def __init__(self, rng: random.Random, strategy: Strategy = "uniform") -> None:
         self.rng = rng
         self.now = 0.0
         self.steps = 0
-        self.task: Task | None = None
         self.switching = True  # False while the witness looks: nobody else may move
         self._strategy = strategy
         self._hub = getcurrent()

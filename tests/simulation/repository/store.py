@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TypeVar
@@ -106,7 +106,7 @@ class Watcher:
 
     def deleted(self, names: Sequence[str]) -> None: ...
 
-    def locked(self, name: str, before: datetime | None) -> None: ...
+    def locked(self, before: Mapping[str, datetime | None]) -> None: ...
 
 
 class Store:
@@ -146,9 +146,9 @@ class Store:
         before = {name: blob.locked_until for name in names if (blob := self.memory.head(name)) is not None}
         self.memory.extend_locks(names, until)
         self.trace.add(f"lock {' '.join(names)} until {until:%d %H:%M}")
-        self._watched(lambda: [self.watcher.locked(name, old) for name, old in before.items()])
+        self._watched(lambda: self.watcher.locked(before))
 
-    def _watched(self, look: Callable[[], object]) -> None:
+    def _watched(self, look: Callable[[], None]) -> None:
         self.scheduler.switching = False
         try:
             look()
@@ -205,15 +205,6 @@ class Door:
 
     def head(self, name: str) -> Blob | None:
         return self.call(f"head {name}", lambda: self._store.memory.head(name))
-
-    def list(self, prefix: str = "", *, after: str = "") -> Iterator[Blob]:
-        """Page by page: each is consistent, the whole is not."""
-        while True:
-            page = self.call(f"list {prefix} after {after}", lambda: self._page(prefix, after))  # noqa: B023  called at once
-            yield from page
-            if len(page) < PAGE:
-                return
-            after = page[-1].name
 
     def _page(self, prefix: str, after: str) -> list[Blob]:
         page: list[Blob] = []
@@ -307,6 +298,15 @@ class Door:
                 store.trace.add(f"{what}: arrived late, {type(refusal).__name__}")
 
         self._scheduler.spawn(store.network, "late", arrive)
+
+    def list(self, prefix: str = "", *, after: str = "") -> Iterator[Blob]:
+        """Page by page: each is consistent, the whole is not."""
+        while True:
+            page = self.call(f"list {prefix} after {after}", lambda: self._page(prefix, after))  # noqa: B023  called at once
+            yield from page
+            if len(page) < PAGE:
+                return
+            after = page[-1].name
 
 
 class DoorUpload:

@@ -310,7 +310,9 @@ class Pool(Executor):
 
 
 def wait(
-    fs: Iterable[Future[T]], timeout: float | None = None, return_when: str = concurrent.futures.ALL_COMPLETED
+    fs: Iterable[concurrent.futures.Future[T]],
+    timeout: float | None = None,
+    return_when: str = concurrent.futures.ALL_COMPLETED,
 ) -> concurrent.futures._base.DoneAndNotDoneFutures[T]:
     scheduler = using()
     futures = list(fs)
@@ -323,8 +325,9 @@ def wait(
             return_when == concurrent.futures.FIRST_EXCEPTION and failed
         )
         left = None if until is None else until - scheduler.now
-        if not open_ones or enough or (left is not None and left <= 0) or not scheduler.park(*open_ones, seconds=left):
+        if not open_ones or enough or (left is not None and left <= 0):
             return concurrent.futures._base.DoneAndNotDoneFutures(done, set(open_ones))
+        scheduler.park(*open_ones, seconds=left)
 
 
 def as_completed(fs: Iterable[Future[T]], timeout: float | None = None) -> Iterator[Future[T]]:

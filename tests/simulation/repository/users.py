@@ -10,7 +10,7 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from server.domain.errors import AlreadyThere, Conflict, HoldfastError, NotFound, NotOwner, Unavailable
+from server.domain.errors import AlreadyThere, Conflict, Damaged, HoldfastError, NotFound, NotOwner, Unavailable
 from server.domain.immutability import LockRequest
 from server.repository.check import check
 from server.repository.prune import collect
@@ -52,7 +52,13 @@ class Users:
         self.pulse = object()  # woken when a collection or a backup begins
         self._contenders = 0  # collections and recalls under way
         self._contended = 0  # step at which two of them last were
-        self.pauses = rng.choice(((0.0, 0.0, 1.0, min_age * 1.1), (0.0, 1.0, MINUTE, HOUR, DAY), (min_age * 0.6, min_age * 1.2, HOUR), (0.0, DAY, 2 * DAY)))
+        paces = (
+            (0.0, 0.0, 1.0, min_age * 1.1),
+            (0.0, 1.0, MINUTE, HOUR, DAY),
+            (min_age * 0.6, min_age * 1.2),
+            (0.0, DAY, 2 * DAY),
+        )
+        self.pauses = rng.choice(paces)
         for number in range(rng.choice((1, 1, 2))):
             self.disks[f"i-{number}"] = {}
             self._guest_writes(f"i-{number}")
@@ -105,6 +111,14 @@ class Users:
         point = Point(UUID(bytes=self.rng.randbytes(16)), resource, tuple(self.disks[resource].values()))
         parents = [p.id for p in self.model.points.values() if p.resource == resource and p.committed]
         parent = self.rng.choice(parents[-2:]) if parents and self.rng.random() < 0.85 else None
+        self._begin_backup(appliance, point, parent)
+
+    def back_up_again(self, appliance: Appliance, parent: Point) -> None:
+        """Nothing changed since that point."""
+        again = Point(UUID(bytes=self.rng.randbytes(16)), parent.resource, parent.disks)
+        self._begin_backup(appliance, again, parent.id)
+
+    def _begin_backup(self, appliance: Appliance, point: Point, parent: UUID | None) -> None:
         self.model.points[point.id] = point
         lock = LockRequest(self.rng.choice(("daily", "weekly")), self.rng.randint(1, 30)) if self.locks else None
         backup = Backup(self.model, self.store, self.rng, point, parent, lock)
@@ -248,6 +262,8 @@ class Users:
             excused = (*excused, NotOwner, AlreadyThere)
         if name.startswith("backup") or self._contended >= since or self.store.faults.late or self.store.faults.frozen:
             excused = (*excused, Conflict)
+        if any(point.spoiled for point in self.model.points.values()):
+            excused = (*excused, Damaged)
         assert isinstance(error, excused), f"{name}: {type(error).__name__}: {error.message}"
 
 

@@ -63,7 +63,7 @@ class BlockCache:
             self._blocks.pop((disk, index), None)
 
 
-class Device:
+class DiskView:
     """One disk of a point. Thread-safe. Errors of every read: Damaged, Archived, the storage's."""
 
     def __init__(self, repo: Repository, manifest: Manifest, disk_id: str, cache: BlockCache) -> None:

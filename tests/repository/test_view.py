@@ -16,8 +16,8 @@ from server.adapters.blobs.faulty import Faults, FaultyBlobs
 from server.domain.errors import Damaged, InvalidInput, NotFound, Unavailable
 from server.ports import BLOCK_SIZE
 from server.repository import layout
-from server.repository.device import AHEAD, BlockCache, Device
 from server.repository.repository import Repository
+from server.repository.view import AHEAD, BlockCache, DiskView
 from tests.repository.bed import PASSWORD, Bed, Content, block
 from tests.waiting import until
 
@@ -41,19 +41,19 @@ class Counting(FaultyBlobs):
 
 
 @contextmanager
-def device(
+def view(
     content: Content = CONTENT, *, blocks: int = BLOCKS, cached: int = 64, bed: Bed | None = None
-) -> Iterator[tuple[Device, Counting]]:
+) -> Iterator[tuple[DiskView, Counting]]:
     """A disk of a new point, and what it reads from."""
     bed = bed or Bed()
     manifest, _ = bed.backup(content, blocks=blocks)
     store = Counting(bed)
     repo = Repository.open(store, PASSWORD, clock=bed.clock, owner=None)
     with ThreadPoolExecutor(3) as pool:
-        yield Device(repo, manifest, "vol-1", BlockCache(pool, blocks=cached)), store
+        yield DiskView(repo, manifest, "vol-1", BlockCache(pool, blocks=cached)), store
 
 
-def joined(disk: Device, offset: int, length: int) -> bytes:
+def joined(disk: DiskView, offset: int, length: int) -> bytes:
     return b"".join(bytes(piece.length) if piece.data is None else bytes(piece.data) for piece in disk.read(offset, length))
 
 
@@ -64,14 +64,14 @@ def expected(offset: int, length: int) -> bytes:
 
 
 @pytest.fixture(scope="module")
-def disk() -> Iterator[Device]:
-    with device() as (made, _):
+def disk() -> Iterator[DiskView]:
+    with view() as (made, _):
         yield made
 
 
 @settings(max_examples=60, deadline=None)
 @given(data=st.data())
-def test_any_range_is_what_the_disk_holds(disk: Device, data: st.DataObject) -> None:
+def test_any_range_is_what_the_disk_holds(disk: DiskView, data: st.DataObject) -> None:
     near = data.draw(st.sampled_from([0, 1, 2, 3, 4, 255, 256, 257, 399, 400, 598, 599]))
     offset = min(data.draw(st.integers(0, BLOCK_SIZE)) + near * BLOCK_SIZE, disk.size_bytes)
     length = data.draw(st.integers(0, min(3 * BLOCK_SIZE, disk.size_bytes - offset)))
@@ -79,14 +79,14 @@ def test_any_range_is_what_the_disk_holds(disk: Device, data: st.DataObject) -> 
 
 
 @pytest.mark.parametrize(("offset", "length"), [(-1, 1), (0, -1), (BLOCKS * BLOCK_SIZE, 1), (0, BLOCKS * BLOCK_SIZE + 1)])
-def test_a_range_that_leaves_the_disk_is_refused(disk: Device, offset: int, length: int) -> None:
+def test_a_range_that_leaves_the_disk_is_refused(disk: DiskView, offset: int, length: int) -> None:
     with pytest.raises(InvalidInput):
         disk.read(offset, length)
     with pytest.raises(InvalidInput):
         list(disk.extents(offset, length))
 
 
-def test_extents_are_the_stored_blocks(disk: Device) -> None:
+def test_extents_are_the_stored_blocks(disk: DiskView) -> None:
     runs, at = [], 0
     for length, stored in disk.extents(0, disk.size_bytes):
         runs.append((at // BLOCK_SIZE, length // BLOCK_SIZE, stored))
@@ -96,25 +96,25 @@ def test_extents_are_the_stored_blocks(disk: Device) -> None:
     assert all(one[2] != two[2] for one, two in itertools.pairwise(runs))
 
 
-def test_extents_of_a_part_are_cut_to_it(disk: Device) -> None:
+def test_extents_of_a_part_are_cut_to_it(disk: DiskView) -> None:
     assert list(disk.extents(10, BLOCK_SIZE)) == [(BLOCK_SIZE, True)]
     assert list(disk.extents(2 * BLOCK_SIZE - 5, 10)) == [(5, True), (5, False)]
 
 
 def test_sixteen_tebibytes_of_nothing_are_told_at_once() -> None:
-    with device({0: 1}, blocks=16 * 2**41 // 2**20) as (huge, _):
+    with view({0: 1}, blocks=16 * 2**41 // 2**20) as (huge, _):
         assert list(huge.extents(0, huge.size_bytes)) == [(BLOCK_SIZE, True), (huge.size_bytes - BLOCK_SIZE, False)]
         assert joined(huge, huge.size_bytes - 10, 10) == bytes(10)
 
 
 def test_zeros_are_never_fetched() -> None:
-    with device() as (disk, store):
+    with view() as (disk, store):
         assert joined(disk, 5 * BLOCK_SIZE, 200 * BLOCK_SIZE) == bytes(200 * BLOCK_SIZE)
         assert store.ranges == []
 
 
 def test_a_block_is_fetched_once_however_many_ask_for_parts_of_it() -> None:
-    with device() as (disk, store), ThreadPoolExecutor(8) as readers:
+    with view() as (disk, store), ThreadPoolExecutor(8) as readers:
         gate = threading.Event()
         store.before = lambda name: None if not name.startswith(layout.PACKS) else _wait(gate)
         asked = [readers.submit(joined, disk, 400 * BLOCK_SIZE + part * 4096, 4096) for part in range(8)]
@@ -125,7 +125,7 @@ def test_a_block_is_fetched_once_however_many_ask_for_parts_of_it() -> None:
 
 def test_one_who_reads_forward_is_fetched_ahead_for() -> None:
     content = {index: index + 1 for index in range(40)}
-    with device(content) as (disk, store):
+    with view(content) as (disk, store):
         joined(disk, 20 * BLOCK_SIZE, 4096)
         assert not _cached(disk, 21)
         joined(disk, 21 * BLOCK_SIZE, 4096)
@@ -138,14 +138,14 @@ def test_one_who_reads_forward_is_fetched_ahead_for() -> None:
 
 def test_memory_stays_within_the_cache() -> None:
     content = {index: index + 1 for index in range(40)}
-    with device(content, cached=8) as (disk, _):
+    with view(content, cached=8) as (disk, _):
         for index in range(40):
             assert joined(disk, index * BLOCK_SIZE, BLOCK_SIZE) == block(content[index])
         assert sum(_cached(disk, index) for index in range(40)) <= 8
 
 
 def test_a_failure_that_passes_is_not_remembered() -> None:
-    with device() as (disk, store):
+    with view() as (disk, store):
         store.faults = Faults(refused=1.0)
         with pytest.raises(Unavailable):
             disk.read(400 * BLOCK_SIZE, 10)
@@ -155,7 +155,7 @@ def test_a_failure_that_passes_is_not_remembered() -> None:
 
 def test_damage_hurts_the_damaged_block_only() -> None:
     bed = Bed()
-    with device(bed=bed) as (disk, _):
+    with view(bed=bed) as (disk, _):
         (entry,) = [entry for index, entry in disk._entries(0, 3).items() if index == 1]
         name = layout.data_pack(entry.pack[:16])
         data = bytearray(bed.inner.get(name))
@@ -171,7 +171,7 @@ def _wait(gate: threading.Event) -> None:
     assert gate.wait(20)
 
 
-def _cached(disk: Device, index: int) -> bool:
+def _cached(disk: DiskView, index: int) -> bool:
     return disk._cache.has("vol-1", index)
 
 
@@ -179,5 +179,5 @@ def test_an_unknown_disk_is_told_which_there_are() -> None:
     bed = Bed()
     manifest, _ = bed.backup({0: 1})
     with ThreadPoolExecutor(1) as pool, pytest.raises(NotFound) as caught:
-        Device(bed.repo, manifest, "nix", BlockCache(pool))
+        DiskView(bed.repo, manifest, "nix", BlockCache(pool))
     assert "vol-1" in (caught.value.remedy or "")
