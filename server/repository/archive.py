@@ -28,7 +28,7 @@ from server.repository.run import BackupRun, DiskResult
 from server.repository.tree import ID_SIZE, LEAF_BITS, LEAF_BLOCKS, Entry, Slots, block_count
 from server.repository.walk import LEAF_GROUP, leaf_refs
 
-CHUNK = 8  # blocks read from the source at once: neighbours in a pack come with one request
+CHUNK = 4  # blocks read from the source at once, as neighbours in a pack; each of a dozen threads holds them sealed and plain
 _NO_LEAF = bytes(ID_SIZE)  # of a leaf that holds only zeros
 
 

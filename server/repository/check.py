@@ -12,7 +12,6 @@ from typing import Literal
 from uuid import UUID
 
 from server.domain.errors import Cancelled, Damaged, ForeignFormat, InvalidInput, NotFound
-from server.domain.immutability import Lock
 from server.ports import BLOCK_SIZE
 from server.repository import layout
 from server.repository.control import Control
@@ -306,8 +305,7 @@ def _in_order(repo: Repository, level: Level, points: Collection[UUID] | None) -
     promises: list[tuple[float, UUID, datetime | None]] = []
     for point_id in wanted:
         manifest, _ = _manifest(repo, point_id)
-        lock: Lock | None = getattr(manifest, "lock", None)
-        until = lock.until if lock is not None else None
+        until = manifest.lock.until if manifest is not None and manifest.lock is not None else None
         promises.append((-until.timestamp() if until else 0.0, point_id, until))
     for _, point_id, until in sorted(promises, key=lambda promise: promise[:2]):
         yield point_id, until

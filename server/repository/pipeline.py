@@ -2,6 +2,9 @@
 
 The calling thread lists blocks, hands out batches, takes results back in order, builds the tree and calls the caller's hooks.
 Workers read and compute; uploaders put packs. Everything between them is bounded: batches in flight, pack buffers, recent ids.
+
+Measured on two cores, CPU per 512 KiB block of a system disk: bare kernels (pread, BLAKE3, zstd-1, AES-GCM) 1.36 ms, of which
+zstd 1.2; this pipeline into a local folder on ext4 1.47 ms; a block that is known 0.17 ms.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ from server.domain.errors import Cancelled, Damaged, NotFound
 from server.ports import Blob
 from server.repository import layout
 from server.repository.control import Control
-from server.repository.crypto import TYPE_DATA_PACK, TYPE_TREE_PACK
+from server.repository.crypto import TYPE_DATA_PACK, TYPE_TOMBSTONE, TYPE_TREE_PACK
 from server.repository.fetch import Fetcher, NodeAt
 from server.repository.moved import CACHED_ITEMS, MAX_HOPS, Moves, read_moves
 from server.repository.pins import live_pins
@@ -195,7 +195,7 @@ def look(
     Tombstones first, then pins, then records and points: the order that FORMAT.md §12 relies on. Errors: Damaged, Cancelled.
     """
     vault = repo.vault
-    forgotten = frozenset(repo.forgotten())
+    forgotten = frozenset(_truly_forgotten(repo))
     pins = list(live_pins(vault))
     reach = Reach(
         vault=vault,
@@ -219,6 +219,18 @@ def look(
             if point_id not in excluded:
                 _look_at(repo, point_id, reach, pool, hooks)
     return reach
+
+
+def _truly_forgotten(repo: Repository) -> Iterator[UUID]:
+    """Only what the owner has sealed is believed here: whoever can write to the bucket must not be able to have points deleted.
+    A point whose tombstone cannot be opened stays hidden, and stays."""
+    for point_id in repo.forgotten():
+        try:
+            tombstone = repo.vault.read_sealed(layout.forgotten(point_id), TYPE_TOMBSTONE)
+        except (NotFound, Damaged):
+            continue  # recalled meanwhile, or not ours
+        if tombstone.get("point") == str(point_id):
+            yield point_id
 
 
 def _look_at(repo: Repository, point_id: UUID, reach: Reach, pool: Executor, hooks: Control) -> None:

@@ -206,9 +206,10 @@ class Repository:
         """Undo ``forget``. Idempotent. NotFound once its data has begun to be deleted."""
         self.vault.check_owner()
         state = read_state(self.vault)  # before looking: a sweep since then changes it
+        forgotten = self._is_forgotten(point_id)  # before the manifest, which a sweep deletes first
         if self.vault.patiently(lambda: self.vault.blobs.head(layout.point(point_id))) is None:
             raise _no_point(point_id)
-        if not self._is_forgotten(point_id):
+        if not forgotten:
             return
         content = state[0] if state is not None else {}
         idle = self.vault.seal(layout.GC_STATE, TYPE_GC_STATE, {**content, "phase": "idle"})

@@ -16,6 +16,7 @@ from server.domain import schedule as calendar
 from server.domain.access import Caller, Role
 from server.domain.errors import Conflict, InvalidInput
 from server.domain.policy import DailySchedule, HealthCheck, Policy, Retention, Retries, Scope, Verdict
+from server.domain.repository import StorageClass
 from server.domain.session import State
 from server.domain.workload import Resource
 from server.ports import Order, Select, Tx, Where
@@ -205,8 +206,12 @@ def _missing(tx: Tx, policy: Policy) -> dict[str, str]:
     scope = policy.scope
     if not tx.accounts.many([scope.account_id]):
         fields["scope.accountId"] = "There is no such account."
-    if policy.repository_id is not None and not tx.repositories.many([policy.repository_id]):
-        fields["repositoryId"] = "There is no such repository."
+    if policy.repository_id is not None:
+        repository = tx.repositories.many([policy.repository_id]).get(policy.repository_id)
+        if repository is None:
+            fields["repositoryId"] = "There is no such repository."
+        elif repository.storage_class is not StorageClass.STANDARD:
+            fields["repositoryId"] = f"{repository.name} is an archive: back up into another one, and archive from there."
     for path, ids in (("scope.resourceIds", scope.resource_ids), ("scope.excludedResourceIds", scope.excluded_resource_ids)):
         found = tx.resources.many(ids) if ids else {}
         absent = len(set(ids) - found.keys())

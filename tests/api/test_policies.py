@@ -8,6 +8,7 @@ import pytest
 
 from server.api.graphql.scalars import global_id, local_id
 from server.domain.access import Role
+from server.domain.repository import StorageClass
 from server.domain.session import State
 from tests.api.bench import Bench
 from tests.contracts.entities import repository as make_repository
@@ -208,3 +209,11 @@ def test_without_backups_there_is_nothing_to_verify_or_check(bench: Bench) -> No
     given = draft(bench, verify=True, healthCheck={"ordinal": "FIRST", "weekday": "MONDAY"})
     error = bench.error(MORE, {"in": given})
     assert error["extensions"]["fields"].keys() == {"verify", "healthCheck"}
+
+
+def test_backups_do_not_go_into_an_archive(bench: Bench) -> None:
+    repository = make_repository(bench.home, storage_class=StorageClass.GLACIER)
+    with bench.store.transaction() as tx:
+        tx.repositories.add(repository)
+    error = bench.error(MORE, {"in": draft(bench, repositoryId=global_id("Repository", repository.id))})
+    assert "is an archive" in error["extensions"]["fields"]["repositoryId"]

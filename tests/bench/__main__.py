@@ -33,6 +33,8 @@ def main() -> int:
         console.print(f"[red]{failure}[/red]")
         return 1
     console.print(report.table())
+    if options.quick:
+        console.print("Quick: starting processes weighs more here than in the full run; targets are meant for that one.")
     if options.json:
         report.write(options.json)
     return 0

@@ -10,6 +10,7 @@ import pytest
 from server.adapters.blobs.faulty import Crash, Faults
 from server.domain.errors import Cancelled, Conflict, Damaged, NotFound
 from server.ports import BLOCK_SIZE
+from server.repository import layout
 from server.repository.prune import CollectReport, collect
 from server.repository.repository import Control, DiskInput, Repository
 from tests.repository.bed import OWNER, PASSWORD, SMALL, Bed, Content, Source, plain, refs
@@ -40,6 +41,17 @@ class TestForget:
         with pytest.raises(NotFound):
             bed.repo.point(manifest.id)
         assert list(bed.repo.forgotten()) == [manifest.id]
+
+    def test_a_tombstone_that_the_owner_did_not_make_deletes_nothing(self) -> None:
+        bed = Bed()
+        manifest, _ = bed.backup(OLD)
+        other, _ = bed.backup(NEW)
+        bed.repo.forget(other.id)
+        bed.inner.put(layout.forgotten(manifest.id), b"forged")
+        bed.inner.put(layout.forgotten(manifest.id), bed.inner.get(layout.forgotten(other.id)))
+        collect_fully(bed)
+        assert layout.point(other.id) not in bed.names()
+        assert bed.restored(bed.repo.manifest(manifest.id)) == plain(OLD)
 
     def test_a_forgotten_point_is_not_begun_again(self) -> None:
         bed = Bed()

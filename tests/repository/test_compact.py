@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from uuid import UUID, uuid4
 
 import pytest
-from blake3 import blake3
-from hypothesis import given
-from hypothesis import strategies as st
 
 from server.adapters.blobs.faulty import Crash, Faults
 from server.domain.errors import Conflict, Damaged, NotFound
@@ -20,60 +16,22 @@ from server.domain.repository import StorageClass
 from server.ports import BLOCK_SIZE
 from server.repository import layout, worth
 from server.repository.check import check
-from server.repository.compact import flatten
 from server.repository.crypto import TYPE_DATA_PACK
 from server.repository.marks import doomed
-from server.repository.moved import read_moves, write_moves
+from server.repository.moved import read_moves
 from server.repository.pack import read_footer
-from server.repository.prune import CollectReport, collect
-from server.repository.reach import LiveItems
-from server.repository.repository import Control, DiskInput, Manifest, Repository
+from server.repository.prune import collect
+from server.repository.repository import Control, DiskInput, Repository
 from server.repository.restore import read_blocks
 from server.repository.runtime import Runtime
-from server.repository.tree import Entry
 from tests.repository.bed import OWNER, PASSWORD, SMALL, Bed, Content, Source, plain, refs
-
-DAY = timedelta(days=1)
-WHOLE: Content = {index: 5 * index + 5 for index in range(12)}  # three blocks to a pack
-LATER: Content = {index: 5 * index + 1005 for index in range(12) if index % 3}  # two of each three
-BOTH: Content = WHOLE | LATER
-ORDERED = replace(SMALL, threads=1)  # blocks lie in packs as on the disk
-DISK = DiskInput(disk_id="vol-1", size_bytes=600 * BLOCK_SIZE)
+from tests.repository.halves import BOTH, DAY, DISK, LATER, ORDERED, WHOLE, half_dead, rounds, sound, stored
 
 
 @pytest.fixture
 def eager(monkeypatch: pytest.MonkeyPatch) -> None:
     """Compact also what is too small to pay."""
     monkeypatch.setattr(worth, "PAYBACK_MONTHS", 1e9)
-
-
-def half_dead(bed: Bed) -> Manifest:
-    """A point whose older half lies in packs of which two thirds are dead, and which are old."""
-    first, _ = bed.backup(WHOLE, tuning=ORDERED)
-    second, _ = bed.backup(BOTH, changed=LATER, parent=first.id)
-    bed.repo.forget(first.id)
-    bed.days(5)
-    return second
-
-
-def rounds(bed: Bed, number: int = 3) -> list[CollectReport]:
-    reports = []
-    for _ in range(number):
-        reports.append(collect(bed.repo, min_age=DAY))
-        bed.days(5)
-    return reports
-
-
-def stored(bed: Bed) -> int:
-    return sum(blob.size for prefix in ("packs/", "trees/", "moved/") for blob in bed.inner.list(prefix))
-
-
-def sound(bed: Bed, contents: dict[UUID, Content]) -> None:
-    """Every point is what it was, and nothing else is there."""
-    assert {point.id for point in bed.repo.points()} == set(contents)
-    assert list(check(bed.repo, "content")) == []
-    for point, content in contents.items():
-        assert bed.restored(bed.repo.point(point)) == plain(content)
 
 
 class TestSpace:
@@ -362,93 +320,6 @@ class TestDamage:
         assert sum(harm.end - harm.start for problem in problems for harm in problem.harm) == 4 * BLOCK_SIZE
         with pytest.raises(Damaged):
             bed.restored(second)
-
-
-class TestTrails:
-    def test_of_several_hops_are_followed_and_shortened(self, eager: None) -> None:
-        bed = Bed()
-        second = half_dead(bed)
-        rounds(bed)
-        vault = bed.repo.vault
-        name = bed.names("moved/")[0]
-        pack_id = layout.moved_pack_of(name) or b""
-        (table,) = read_moves(vault, TYPE_DATA_PACK, pack_id)
-        # The same by way of two packs that never were.
-        hops = [bytes([n]) * 16 + b"\x01\0\0\0" for n in (1, 2)]
-        old = list(table)
-        write_moves(vault, TYPE_DATA_PACK, hops[1][:16], [move._replace(old=move.old) for move in old])
-        write_moves(vault, TYPE_DATA_PACK, hops[0][:16], [move._replace(ref=hops[1], offset=move.old) for move in old])
-        write_moves(vault, TYPE_DATA_PACK, pack_id, [move._replace(ref=hops[0], offset=move.old) for move in old])
-        bed.inner.delete([name])
-        sound(bed, {second.id: BOTH})
-        bed.days(5)
-        assert rounds(bed)[1].shortened == 1
-        assert [list(each) for each in read_moves(vault, TYPE_DATA_PACK, pack_id)] == [old]
-        assert len(bed.names("moved/")) == 4
-        sound(bed, {second.id: BOTH})
-
-    def test_in_a_circle_end(self) -> None:
-        bed = Bed()
-        second = half_dead(bed)
-        rounds(bed)
-        vault = bed.repo.vault
-        name = bed.names("moved/")[0]
-        pack_id = layout.moved_pack_of(name) or b""
-        (table,) = read_moves(vault, TYPE_DATA_PACK, pack_id)
-        bed.inner.delete([name])
-        other, back = bytes(16) + b"\x01\0\0\0", pack_id + b"\x01\0\0\0"
-        write_moves(vault, TYPE_DATA_PACK, pack_id, [move._replace(ref=other, offset=move.old) for move in table])
-        write_moves(vault, TYPE_DATA_PACK, other[:16], [move._replace(ref=back, offset=move.old) for move in table])
-        with pytest.raises(Damaged):
-            bed.restored(second)
-        assert flatten(vault, [(TYPE_DATA_PACK, pack_id)], Control()) == 0
-
-    def test_a_record_to_a_pack_that_never_came_is_no_hindrance(self) -> None:
-        """A process died between record and pack; the next one moved the items again."""
-        bed = Bed()
-        second = half_dead(bed)
-        rounds(bed)
-        vault = bed.repo.vault
-        for name in bed.names("moved/"):
-            pack_id = layout.moved_pack_of(name) or b""
-            moves = list(read_moves(vault, TYPE_DATA_PACK, pack_id)[0])
-            write_moves(vault, TYPE_DATA_PACK, pack_id, [move._replace(ref=bytes(16) + b"\x01\0\0\0") for move in moves])
-        sound(bed, {second.id: BOTH})
-        bed.days(5)
-        rounds(bed)
-        assert len(bed.names("moved/")) == 4
-        sound(bed, {second.id: BOTH})
-
-
-class TestShares:
-    """What is known of items is bounded, and every pack has its turn."""
-
-    @given(st.lists(st.tuples(st.integers(0, 40), st.integers(0, 30)), max_size=300), st.integers(0, 9))
-    def test_what_is_known_is_right_and_bounded(self, reached: list[tuple[int, int]], turn: int) -> None:
-        items = LiveItems(turn, limit=50)
-        expected: dict[bytes, set[int]] = {}
-        for number, offset in reached:
-            entry = Entry(blake3(bytes([number])).digest(length=16) + bytes(4), 0, offset, 10, bytes(16))
-            if items.wants(entry.pack):
-                items.add(entry)
-            expected.setdefault(entry.pack, set()).add(offset)
-        known = {pack: live for pack in expected if (live := items.get(pack[:16])) is not None}
-        for pack, live in known.items():
-            assert items.wants(pack)
-            assert (list(live.offsets), live.size) == (sorted(expected[pack]), 10 * len(expected[pack]))
-        assert sum(len(live.offsets) for live in known.values()) <= 50
-
-    def test_successive_turns_come_to_every_pack(self) -> None:
-        packs = [blake3(bytes([n])).digest(length=16) + bytes(4) for n in range(64)]
-        met: set[bytes] = set()
-        for turn in range(64):
-            items = LiveItems(turn, limit=20)
-            for pack in packs:
-                for offset in range(4):
-                    if items.wants(pack):
-                        items.add(Entry(pack, 0, offset, 10, bytes(16)))
-            met |= {pack for pack in packs if items.get(pack[:16]) is not None}
-        assert met == set(packs)
 
 
 def marked(bed: Bed) -> Iterator[str]:

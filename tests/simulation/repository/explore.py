@@ -19,6 +19,7 @@ def main() -> int:
     parser.add_argument("--first", type=int, default=0, help="the first seed")
     parser.add_argument("--count", type=int, default=1)
     parser.add_argument("--step", type=int, default=1, help="between seeds")
+    parser.add_argument("--seeds", type=int, nargs="+", help="these, instead of --first, --count and --step")
     parser.add_argument("--trace", type=int, default=80, help="operations to print of a failed history")
     parser.add_argument("--stop", type=int, default=5, help="failures after which to stop")
     parser.add_argument("--digests", action="store_true", help="a line for each history, with the digest of all it did")
@@ -37,7 +38,10 @@ def explore(arguments: argparse.Namespace) -> int:
     from tests.simulation.repository.history import History
 
     began, failures, steps = time.monotonic(), 0, 0
-    for seed in range(arguments.first, arguments.first + arguments.count * arguments.step, arguments.step):
+    seeds = arguments.seeds or range(arguments.first, arguments.first + arguments.count * arguments.step, arguments.step)
+    done = 0
+    for seed in seeds:
+        done += 1
         told = History(seed, keep=None if arguments.digests else arguments.trace).run()
         steps += told.steps
         if arguments.digests:
@@ -49,7 +53,7 @@ def explore(arguments: argparse.Namespace) -> int:
         failures += told.failure is not None
         if failures >= arguments.stop:
             break
-    say(histories=seed - arguments.first + 1, steps=steps, failures=failures, seconds=round(time.monotonic() - began, 1))
+    say(histories=done, steps=steps, failures=failures, seconds=round(time.monotonic() - began, 1))
     return 1 if failures else 0
 
 

@@ -21,12 +21,10 @@ class Mutant:
 
 
 MUTANTS = {
-    "collection ignores pins": Mutant(
-        "reach", "pins = list(live_pins(vault))", "pins = [p for p in live_pins(vault) if not p]"
-    ),
+    "collection ignores pins": Mutant("pins", "yield record", "yield from ()"),
     "the sweep does not wait for runs": Mutant("prune", "if any(pin.since <= marked_at + PIN_MARGIN for", "if any(False for"),
     "young packs are not spared": Mutant(
-        "reach", "return self.since is not None and modified >= self.since - PIN_MARGIN", "return False", quick=True
+        "reach", "return self.since is not None and modified >= self.since - PIN_MARGIN", "return False"
     ),
     "young packs are not spared, and the sweep does not look again": Mutant(
         "prune", "if not reach.alive(item.name) and not reach.young(item.modified)]", "if item.name]"
@@ -55,7 +53,7 @@ MUTANTS = {
         'elif content["phase"] == "sweeping" or str(point_id) in content.get("final", ()):',
         "elif False:",
     ),
-    "compaction forgets to forward": Mutant("reach", "following += onward", "following += onward[:0]", quick=True),
+    "compaction forgets to forward": Mutant("reach", "following += onward", "following += onward[:0]"),
     "the manifest does not wait for packs": Mutant(
         "pipeline", "wait_for(self._data.outstanding() + self._tree.outstanding(), self._tick)", "self._tick()"
     ),
