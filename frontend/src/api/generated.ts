@@ -36,11 +36,40 @@ export type AddRepositoryInput = {
   readonly name: string;
   readonly kind: StorageKind;
   readonly location: string;
-  readonly password: string;
+  readonly password?: string | null | undefined;
+  /** ARN of a KMS key, instead of a password. */
+  readonly kmsKey?: string | null | undefined;
+  readonly hint?: string;
   readonly description?: string;
   readonly accountId?: string | null | undefined;
   readonly region?: string | null | undefined;
   readonly prefix?: string;
+  /** Of a new repository; one that is there keeps its own. */
+  readonly storageClass?: StorageClass;
+  /** Also when another appliance owns it: that one's backups fail then. */
+  readonly takeOver?: boolean;
+  readonly dryRun?: boolean;
+  readonly clientMutationId?: string | null | undefined;
+};
+
+export type ArchivePointsInput = {
+  readonly pointIds: ReadonlyArray<string>;
+  readonly repositoryId: string;
+  readonly keepDays: number;
+  readonly dryRun?: boolean;
+  readonly clientMutationId?: string | null | undefined;
+};
+
+export type CheckLevel =
+  | 'STRUCTURE'
+  | 'AVAILABLE'
+  | 'CONTENT';
+
+export type CheckRepositoryInput = {
+  readonly id: string;
+  readonly level: CheckLevel;
+  /** CONTENT reads one of so many shares of all blocks, another each day; 1: all of them. */
+  readonly shares?: number;
   readonly dryRun?: boolean;
   readonly clientMutationId?: string | null | undefined;
 };
@@ -62,6 +91,26 @@ export type Direction =
   | 'ASC'
   | 'DESC';
 
+export type Encryption =
+  | 'PASSWORD'
+  | 'KMS';
+
+export type ExtendRetrievalInput = {
+  readonly pointId: string;
+  readonly days: number;
+  readonly dryRun?: boolean;
+  readonly clientMutationId?: string | null | undefined;
+};
+
+export type Health =
+  | 'HEALTHY'
+  | 'INCOMPLETE';
+
+export type HealthCheckInput = {
+  readonly ordinal: Ordinal;
+  readonly weekday: Weekday;
+};
+
 export type IdInput = {
   readonly id: string;
   readonly dryRun?: boolean;
@@ -79,6 +128,8 @@ export type InstanceRestoreInput = {
   readonly iamInstanceProfile?: string | null | undefined;
   readonly imageId?: string | null | undefined;
   readonly powerOn?: boolean;
+  readonly retrievalMode?: RetrievalMode;
+  readonly retrievalDays?: number;
   readonly reason?: string;
   readonly dryRun?: boolean;
   readonly clientMutationId?: string | null | undefined;
@@ -95,6 +146,13 @@ export type Level =
   | 'SUCCESS'
   | 'WARNING'
   | 'ERROR';
+
+export type Ordinal =
+  | 'FIRST'
+  | 'SECOND'
+  | 'THIRD'
+  | 'FOURTH'
+  | 'LAST';
 
 export type PointState =
   | 'AVAILABLE'
@@ -127,6 +185,8 @@ export type PolicyInput = {
   readonly retryAttempts?: number;
   readonly repositoryId?: string | null | undefined;
   readonly copyTags?: boolean;
+  readonly verify?: boolean;
+  readonly healthCheck?: HealthCheckInput | null | undefined;
   readonly dryRun?: boolean;
   readonly clientMutationId?: string | null | undefined;
 };
@@ -142,6 +202,11 @@ export type PolicyOrderField =
   | 'UPDATED_AT'
   | 'REVISION';
 
+/** How a point's content was last compared with what was read from the source. */
+export type Proof =
+  | 'VERIFICATION'
+  | 'RESTORE';
+
 export type Protection =
   | 'PROTECTED'
   | 'UNPROTECTED';
@@ -153,6 +218,16 @@ export type RefreshTokenInput = {
 export type RepositoryFilter = {
   readonly search?: string | null | undefined;
   readonly kind?: StorageKind | null | undefined;
+  readonly storageClass?: ReadonlyArray<StorageClass> | null | undefined;
+  readonly state?: RepositoryState | null | undefined;
+};
+
+export type RepositoryFolderInput = {
+  readonly kind: StorageKind;
+  readonly location: string;
+  readonly accountId?: string | null | undefined;
+  readonly region?: string | null | undefined;
+  readonly prefix?: string;
 };
 
 export type RepositoryOrder = {
@@ -162,7 +237,8 @@ export type RepositoryOrder = {
 
 export type RepositoryOrderField =
   | 'NAME'
-  | 'CREATED_AT';
+  | 'CREATED_AT'
+  | 'STORED_BYTES';
 
 export type RepositoryState =
   | 'AVAILABLE'
@@ -207,6 +283,7 @@ export type RestorePointFilter = {
   readonly repositoryId?: string | null | undefined;
   readonly leg?: Leg | null | undefined;
   readonly state?: PointState | null | undefined;
+  readonly health?: Health | null | undefined;
   readonly from?: string | null | undefined;
   readonly to?: string | null | undefined;
 };
@@ -219,11 +296,30 @@ export type RestorePointOrder = {
 export type RestorePointOrderField =
   | 'AT'
   | 'RESOURCE_NAME'
-  | 'SIZE_BYTES';
+  | 'SIZE_BYTES'
+  | 'PROVEN_AT';
 
 export type RetentionInput = {
   readonly snapshots: number;
   readonly backupDays: number;
+};
+
+export type RetrievalMode =
+  | 'EXPEDITED'
+  | 'STANDARD'
+  | 'BULK';
+
+export type RetrievalState =
+  | 'REQUESTED'
+  | 'AVAILABLE'
+  | 'EXPIRED';
+
+export type RetrievePointsInput = {
+  readonly pointIds: ReadonlyArray<string>;
+  readonly mode?: RetrievalMode;
+  readonly days?: number;
+  readonly dryRun?: boolean;
+  readonly clientMutationId?: string | null | undefined;
 };
 
 /** Each role may do what those before it may. */
@@ -264,7 +360,13 @@ export type SessionKind =
   | 'VOLUME_RESTORE'
   | 'INSTANCE_RESTORE'
   | 'DELETE_POINTS'
-  | 'REPOSITORY_MAINTENANCE';
+  | 'REPOSITORY_MAINTENANCE'
+  | 'HEALTH_CHECK'
+  | 'REPOSITORY_CHECK'
+  | 'REPOSITORY_RESCAN'
+  | 'VERIFICATION'
+  | 'ARCHIVE'
+  | 'RETRIEVAL';
 
 export type SessionOrder = {
   readonly field: SessionOrderField;
@@ -300,6 +402,11 @@ export type State =
   | 'ERROR'
   | 'CANCELLED';
 
+export type StorageClass =
+  | 'STANDARD'
+  | 'GLACIER'
+  | 'DEEP_ARCHIVE';
+
 export type StorageKind =
   | 'S3'
   | 'LOCAL';
@@ -315,6 +422,25 @@ export type UpdatePolicyInput = {
   readonly policy: PolicyInput;
 };
 
+export type UpdateRepositoryInput = {
+  readonly id: string;
+  readonly name?: string | null | undefined;
+  readonly description?: string | null | undefined;
+  readonly hint?: string | null | undefined;
+  readonly password?: string | null | undefined;
+  readonly kmsKey?: string | null | undefined;
+  /** Make this appliance the owner again. */
+  readonly takeOver?: boolean;
+  readonly dryRun?: boolean;
+  readonly clientMutationId?: string | null | undefined;
+};
+
+export type VerifyPointsInput = {
+  readonly ids: ReadonlyArray<string>;
+  readonly dryRun?: boolean;
+  readonly clientMutationId?: string | null | undefined;
+};
+
 export type VolumeRestoreInput = {
   readonly pointId: string;
   readonly accountId: string;
@@ -323,6 +449,9 @@ export type VolumeRestoreInput = {
   readonly disks?: ReadonlyArray<string>;
   readonly nameSuffix?: string;
   readonly volumeType?: string | null | undefined;
+  /** How an archived point that is not readable is retrieved first. */
+  readonly retrievalMode?: RetrievalMode;
+  readonly retrievalDays?: number;
   readonly reason?: string;
   readonly dryRun?: boolean;
   readonly clientMutationId?: string | null | undefined;
@@ -406,9 +535,9 @@ export type OverviewQueryVariables = Exact<{
 }>;
 
 
-export type OverviewQuery = { readonly overview: { readonly resourceCount: number, readonly protectedCount: number, readonly policyCount: number, readonly repositoryCount: number, readonly pointCount: number, readonly storedBytes: number, readonly sourceBytes: number, readonly sessionsLastDay: ReadonlyArray<{ readonly state: State, readonly count: number }>, readonly runningSessions: ReadonlyArray<{ readonly id: string, readonly kind: SessionKind, readonly name: string, readonly state: State, readonly requestedBy: string, readonly reason: string, readonly createdAt: string, readonly startedAt: string | null, readonly endedAt: string | null, readonly cancelRequested: boolean, readonly progressDone: number, readonly progressTotal: number, readonly bytesRead: number, readonly bytesStored: number, readonly policy: { readonly id: string, readonly name: string } | null }>, readonly lastSessions: ReadonlyArray<{ readonly id: string, readonly kind: SessionKind, readonly name: string, readonly state: State, readonly requestedBy: string, readonly reason: string, readonly createdAt: string, readonly startedAt: string | null, readonly endedAt: string | null, readonly cancelRequested: boolean, readonly progressDone: number, readonly progressTotal: number, readonly bytesRead: number, readonly bytesStored: number, readonly policy: { readonly id: string, readonly name: string } | null }> }, readonly failed: { readonly edges: ReadonlyArray<{ readonly node: { readonly id: string, readonly kind: SessionKind, readonly name: string, readonly state: State, readonly requestedBy: string, readonly reason: string, readonly createdAt: string, readonly startedAt: string | null, readonly endedAt: string | null, readonly cancelRequested: boolean, readonly progressDone: number, readonly progressTotal: number, readonly bytesRead: number, readonly bytesStored: number, readonly policy: { readonly id: string, readonly name: string } | null } }>, readonly pageInfo: { readonly hasNextPage: boolean } }, readonly repositories: { readonly edges: ReadonlyArray<{ readonly node: { readonly id: string, readonly name: string, readonly state: RepositoryState, readonly problem: string | null } }> }, readonly accounts: { readonly edges: ReadonlyArray<{ readonly node: { readonly id: string, readonly name: string, readonly state: AccountState, readonly problem: string | null } }> }, readonly policies: { readonly edges: ReadonlyArray<{ readonly node: { readonly id: string, readonly name: string, readonly nextRunAt: string | null, readonly resourceCount: number } }> } };
+export type OverviewQuery = { readonly overview: { readonly resourceCount: number, readonly protectedCount: number, readonly policyCount: number, readonly repositoryCount: number, readonly pointCount: number, readonly storedBytes: number, readonly sourceBytes: number, readonly sessionsLastDay: ReadonlyArray<{ readonly state: State, readonly count: number }>, readonly runningSessions: ReadonlyArray<{ readonly id: string, readonly kind: SessionKind, readonly name: string, readonly state: State, readonly requestedBy: string, readonly reason: string, readonly createdAt: string, readonly startedAt: string | null, readonly endedAt: string | null, readonly cancelRequested: boolean, readonly progressDone: number, readonly progressTotal: number, readonly bytesRead: number, readonly bytesStored: number, readonly policy: { readonly id: string, readonly name: string } | null }>, readonly lastSessions: ReadonlyArray<{ readonly id: string, readonly kind: SessionKind, readonly name: string, readonly state: State, readonly requestedBy: string, readonly reason: string, readonly createdAt: string, readonly startedAt: string | null, readonly endedAt: string | null, readonly cancelRequested: boolean, readonly progressDone: number, readonly progressTotal: number, readonly bytesRead: number, readonly bytesStored: number, readonly policy: { readonly id: string, readonly name: string } | null }> }, readonly failed: { readonly edges: ReadonlyArray<{ readonly node: { readonly id: string, readonly kind: SessionKind, readonly name: string, readonly state: State, readonly requestedBy: string, readonly reason: string, readonly createdAt: string, readonly startedAt: string | null, readonly endedAt: string | null, readonly cancelRequested: boolean, readonly progressDone: number, readonly progressTotal: number, readonly bytesRead: number, readonly bytesStored: number, readonly policy: { readonly id: string, readonly name: string } | null } }>, readonly pageInfo: { readonly hasNextPage: boolean } }, readonly repositories: { readonly edges: ReadonlyArray<{ readonly node: { readonly id: string, readonly name: string, readonly state: RepositoryState, readonly problem: string | null, readonly incompletePointCount: number } }> }, readonly accounts: { readonly edges: ReadonlyArray<{ readonly node: { readonly id: string, readonly name: string, readonly state: AccountState, readonly problem: string | null } }> }, readonly policies: { readonly edges: ReadonlyArray<{ readonly node: { readonly id: string, readonly name: string, readonly nextRunAt: string | null, readonly resourceCount: number } }> } };
 
-export type PointRowFragment = { readonly id: string, readonly resourceName: string, readonly workload: string, readonly region: string, readonly leg: Leg, readonly at: string, readonly createdAt: string, readonly state: PointState, readonly sizeBytes: number, readonly storedBytes: number, readonly isChangeTrackingBase: boolean, readonly resource: { readonly id: string, readonly name: string }, readonly policy: { readonly id: string, readonly name: string } | null, readonly repository: { readonly id: string, readonly name: string } | null, readonly session: { readonly id: string, readonly name: string } | null };
+export type PointRowFragment = { readonly id: string, readonly resourceName: string, readonly workload: string, readonly region: string, readonly leg: Leg, readonly at: string, readonly createdAt: string, readonly state: PointState, readonly sizeBytes: number, readonly storedBytes: number, readonly isChangeTrackingBase: boolean, readonly health: Health, readonly provenAt: string | null, readonly provenHow: Proof | null, readonly lockedUntil: string | null, readonly expiresAt: string | null, readonly retrieval: { readonly state: RetrievalState, readonly mode: RetrievalMode, readonly days: number, readonly requestedAt: string, readonly expectedFrom: string, readonly expectedBy: string, readonly availableUntil: string | null } | null, readonly resource: { readonly id: string, readonly name: string }, readonly policy: { readonly id: string, readonly name: string } | null, readonly repository: { readonly id: string, readonly name: string, readonly storageClass: StorageClass } | null, readonly session: { readonly id: string, readonly name: string } | null };
 
 export type RestorePointsQueryVariables = Exact<{
   first: number;
@@ -418,7 +547,7 @@ export type RestorePointsQueryVariables = Exact<{
 }>;
 
 
-export type RestorePointsQuery = { readonly restorePoints: { readonly totalCount: number, readonly edges: ReadonlyArray<{ readonly node: { readonly id: string, readonly resourceName: string, readonly workload: string, readonly region: string, readonly leg: Leg, readonly at: string, readonly createdAt: string, readonly state: PointState, readonly sizeBytes: number, readonly storedBytes: number, readonly isChangeTrackingBase: boolean, readonly resource: { readonly id: string, readonly name: string }, readonly policy: { readonly id: string, readonly name: string } | null, readonly repository: { readonly id: string, readonly name: string } | null, readonly session: { readonly id: string, readonly name: string } | null } }>, readonly pageInfo: { readonly hasNextPage: boolean } } };
+export type RestorePointsQuery = { readonly restorePoints: { readonly totalCount: number, readonly edges: ReadonlyArray<{ readonly node: { readonly id: string, readonly resourceName: string, readonly workload: string, readonly region: string, readonly leg: Leg, readonly at: string, readonly createdAt: string, readonly state: PointState, readonly sizeBytes: number, readonly storedBytes: number, readonly isChangeTrackingBase: boolean, readonly health: Health, readonly provenAt: string | null, readonly provenHow: Proof | null, readonly lockedUntil: string | null, readonly expiresAt: string | null, readonly retrieval: { readonly state: RetrievalState, readonly mode: RetrievalMode, readonly days: number, readonly requestedAt: string, readonly expectedFrom: string, readonly expectedBy: string, readonly availableUntil: string | null } | null, readonly resource: { readonly id: string, readonly name: string }, readonly policy: { readonly id: string, readonly name: string } | null, readonly repository: { readonly id: string, readonly name: string, readonly storageClass: StorageClass } | null, readonly session: { readonly id: string, readonly name: string } | null } }>, readonly pageInfo: { readonly hasNextPage: boolean } } };
 
 export type PointDetailQueryVariables = Exact<{
   id: string;
@@ -430,7 +559,7 @@ export type PointDetailQuery = { readonly node:
     | { readonly __typename: 'Policy' }
     | { readonly __typename: 'Repository' }
     | { readonly __typename: 'Resource' }
-    | { readonly __typename: 'RestorePoint', readonly details: unknown, readonly id: string, readonly resourceName: string, readonly workload: string, readonly region: string, readonly leg: Leg, readonly at: string, readonly createdAt: string, readonly state: PointState, readonly sizeBytes: number, readonly storedBytes: number, readonly isChangeTrackingBase: boolean, readonly disks: ReadonlyArray<{ readonly diskId: string, readonly device: string, readonly sizeBytes: number, readonly snapshotId: string | null }>, readonly resource: { readonly id: string, readonly name: string, readonly awsId: string, readonly present: boolean, readonly account: { readonly id: string, readonly name: string } }, readonly policy: { readonly id: string, readonly name: string } | null, readonly repository: { readonly id: string, readonly name: string } | null, readonly session: { readonly id: string, readonly name: string } | null }
+    | { readonly __typename: 'RestorePoint', readonly details: unknown, readonly id: string, readonly resourceName: string, readonly workload: string, readonly region: string, readonly leg: Leg, readonly at: string, readonly createdAt: string, readonly state: PointState, readonly sizeBytes: number, readonly storedBytes: number, readonly isChangeTrackingBase: boolean, readonly health: Health, readonly provenAt: string | null, readonly provenHow: Proof | null, readonly lockedUntil: string | null, readonly expiresAt: string | null, readonly disks: ReadonlyArray<{ readonly diskId: string, readonly device: string, readonly sizeBytes: number, readonly snapshotId: string | null }>, readonly damage: { readonly foundAt: string, readonly more: number, readonly ranges: ReadonlyArray<{ readonly diskId: string | null, readonly start: number, readonly end: number }> } | null, readonly source: { readonly id: string, readonly at: string } | null, readonly archiveCost: { readonly storageClass: StorageClass, readonly usdPerMonth: number, readonly minimumUntil: string, readonly usdIfDeletedNow: number, readonly pricesOf: string, readonly exactRegion: boolean } | null, readonly resource: { readonly id: string, readonly name: string, readonly awsId: string, readonly present: boolean, readonly account: { readonly id: string, readonly name: string } }, readonly retrieval: { readonly state: RetrievalState, readonly mode: RetrievalMode, readonly days: number, readonly requestedAt: string, readonly expectedFrom: string, readonly expectedBy: string, readonly availableUntil: string | null } | null, readonly policy: { readonly id: string, readonly name: string } | null, readonly repository: { readonly id: string, readonly name: string, readonly storageClass: StorageClass } | null, readonly session: { readonly id: string, readonly name: string } | null }
     | { readonly __typename: 'Session' }
     | { readonly __typename: 'Task' }
     | { readonly __typename: 'User' }
@@ -465,9 +594,47 @@ export type DeleteRestorePointsMutationVariables = Exact<{
 
 export type DeleteRestorePointsMutation = { readonly deleteRestorePoints: { readonly session: { readonly id: string, readonly name: string, readonly kind: SessionKind, readonly state: State } | null } };
 
+export type EstimateRetrievalQueryVariables = Exact<{
+  pointId: string;
+  mode: RetrievalMode;
+  days: number;
+  disks?: ReadonlyArray<string> | null | undefined;
+}>;
+
+
+export type EstimateRetrievalQuery = { readonly estimateRetrieval: { readonly storageClass: StorageClass, readonly packs: number, readonly sizeBytes: number, readonly readableBytes: number, readonly usd: number, readonly usdRetrieval: number, readonly usdRequests: number, readonly usdCopies: number, readonly readyFrom: string, readonly readyBy: string, readonly pricesOf: string, readonly exactRegion: boolean } };
+
+export type VerifyRestorePointsMutationVariables = Exact<{
+  input: VerifyPointsInput;
+}>;
+
+
+export type VerifyRestorePointsMutation = { readonly verifyRestorePoints: { readonly session: { readonly id: string, readonly name: string, readonly kind: SessionKind, readonly state: State } | null } };
+
+export type ArchivePointsMutationVariables = Exact<{
+  input: ArchivePointsInput;
+}>;
+
+
+export type ArchivePointsMutation = { readonly archivePoints: { readonly session: { readonly id: string, readonly name: string, readonly kind: SessionKind, readonly state: State } | null } };
+
+export type RetrievePointsMutationVariables = Exact<{
+  input: RetrievePointsInput;
+}>;
+
+
+export type RetrievePointsMutation = { readonly retrievePoints: { readonly session: { readonly id: string, readonly name: string, readonly kind: SessionKind, readonly state: State } | null } };
+
+export type ExtendRetrievalMutationVariables = Exact<{
+  input: ExtendRetrievalInput;
+}>;
+
+
+export type ExtendRetrievalMutation = { readonly extendRetrieval: { readonly session: { readonly id: string, readonly name: string, readonly kind: SessionKind, readonly state: State } | null } };
+
 export type SchedulePartsFragment = { readonly snapshotHours: ReadonlyArray<number>, readonly backupHours: ReadonlyArray<number>, readonly days: ReadonlyArray<Weekday>, readonly timezone: string };
 
-export type PolicyRowFragment = { readonly id: string, readonly name: string, readonly description: string, readonly workload: string, readonly enabled: boolean, readonly priority: number, readonly nextRunAt: string | null, readonly resourceCount: number, readonly updatedAt: string, readonly revision: number, readonly schedule: { readonly snapshotHours: ReadonlyArray<number>, readonly backupHours: ReadonlyArray<number>, readonly days: ReadonlyArray<Weekday>, readonly timezone: string } | null, readonly retention: { readonly snapshots: number, readonly backupDays: number }, readonly repository: { readonly id: string, readonly name: string } | null, readonly lastSession: { readonly id: string, readonly state: State, readonly createdAt: string, readonly endedAt: string | null } | null, readonly scope: { readonly regions: ReadonlyArray<string>, readonly mode: SelectionMode, readonly account: { readonly id: string, readonly name: string } } };
+export type PolicyRowFragment = { readonly id: string, readonly name: string, readonly description: string, readonly workload: string, readonly enabled: boolean, readonly priority: number, readonly nextRunAt: string | null, readonly resourceCount: number, readonly updatedAt: string, readonly revision: number, readonly verify: boolean, readonly schedule: { readonly snapshotHours: ReadonlyArray<number>, readonly backupHours: ReadonlyArray<number>, readonly days: ReadonlyArray<Weekday>, readonly timezone: string } | null, readonly retention: { readonly snapshots: number, readonly backupDays: number }, readonly healthCheck: { readonly ordinal: Ordinal, readonly weekday: Weekday } | null, readonly repository: { readonly id: string, readonly name: string } | null, readonly lastSession: { readonly id: string, readonly state: State, readonly createdAt: string, readonly endedAt: string | null } | null, readonly scope: { readonly regions: ReadonlyArray<string>, readonly mode: SelectionMode, readonly account: { readonly id: string, readonly name: string } } };
 
 export type PoliciesQueryVariables = Exact<{
   first: number;
@@ -477,7 +644,7 @@ export type PoliciesQueryVariables = Exact<{
 }>;
 
 
-export type PoliciesQuery = { readonly policies: { readonly totalCount: number, readonly edges: ReadonlyArray<{ readonly node: { readonly id: string, readonly name: string, readonly description: string, readonly workload: string, readonly enabled: boolean, readonly priority: number, readonly nextRunAt: string | null, readonly resourceCount: number, readonly updatedAt: string, readonly revision: number, readonly schedule: { readonly snapshotHours: ReadonlyArray<number>, readonly backupHours: ReadonlyArray<number>, readonly days: ReadonlyArray<Weekday>, readonly timezone: string } | null, readonly retention: { readonly snapshots: number, readonly backupDays: number }, readonly repository: { readonly id: string, readonly name: string } | null, readonly lastSession: { readonly id: string, readonly state: State, readonly createdAt: string, readonly endedAt: string | null } | null, readonly scope: { readonly regions: ReadonlyArray<string>, readonly mode: SelectionMode, readonly account: { readonly id: string, readonly name: string } } } }>, readonly pageInfo: { readonly hasNextPage: boolean } } };
+export type PoliciesQuery = { readonly policies: { readonly totalCount: number, readonly edges: ReadonlyArray<{ readonly node: { readonly id: string, readonly name: string, readonly description: string, readonly workload: string, readonly enabled: boolean, readonly priority: number, readonly nextRunAt: string | null, readonly resourceCount: number, readonly updatedAt: string, readonly revision: number, readonly verify: boolean, readonly schedule: { readonly snapshotHours: ReadonlyArray<number>, readonly backupHours: ReadonlyArray<number>, readonly days: ReadonlyArray<Weekday>, readonly timezone: string } | null, readonly retention: { readonly snapshots: number, readonly backupDays: number }, readonly healthCheck: { readonly ordinal: Ordinal, readonly weekday: Weekday } | null, readonly repository: { readonly id: string, readonly name: string } | null, readonly lastSession: { readonly id: string, readonly state: State, readonly createdAt: string, readonly endedAt: string | null } | null, readonly scope: { readonly regions: ReadonlyArray<string>, readonly mode: SelectionMode, readonly account: { readonly id: string, readonly name: string } } } }>, readonly pageInfo: { readonly hasNextPage: boolean } } };
 
 export type PolicyDetailQueryVariables = Exact<{
   id: string;
@@ -486,7 +653,7 @@ export type PolicyDetailQueryVariables = Exact<{
 
 export type PolicyDetailQuery = { readonly node:
     | { readonly __typename: 'Account' }
-    | { readonly __typename: 'Policy', readonly createdAt: string, readonly retryAttempts: number, readonly copyTags: boolean, readonly id: string, readonly name: string, readonly description: string, readonly workload: string, readonly enabled: boolean, readonly priority: number, readonly nextRunAt: string | null, readonly resourceCount: number, readonly updatedAt: string, readonly revision: number, readonly scope: { readonly regions: ReadonlyArray<string>, readonly mode: SelectionMode, readonly account: { readonly id: string, readonly name: string }, readonly resources: ReadonlyArray<{ readonly id: string, readonly name: string, readonly awsId: string, readonly region: string }>, readonly tags: ReadonlyArray<{ readonly key: string, readonly value: string | null }>, readonly excludedResources: ReadonlyArray<{ readonly id: string, readonly name: string, readonly awsId: string, readonly region: string }>, readonly excludedTags: ReadonlyArray<{ readonly key: string, readonly value: string | null }> }, readonly schedule: { readonly snapshotHours: ReadonlyArray<number>, readonly backupHours: ReadonlyArray<number>, readonly days: ReadonlyArray<Weekday>, readonly timezone: string } | null, readonly retention: { readonly snapshots: number, readonly backupDays: number }, readonly repository: { readonly id: string, readonly name: string } | null, readonly lastSession: { readonly id: string, readonly state: State, readonly createdAt: string, readonly endedAt: string | null } | null }
+    | { readonly __typename: 'Policy', readonly createdAt: string, readonly retryAttempts: number, readonly copyTags: boolean, readonly id: string, readonly name: string, readonly description: string, readonly workload: string, readonly enabled: boolean, readonly priority: number, readonly nextRunAt: string | null, readonly resourceCount: number, readonly updatedAt: string, readonly revision: number, readonly verify: boolean, readonly scope: { readonly regions: ReadonlyArray<string>, readonly mode: SelectionMode, readonly account: { readonly id: string, readonly name: string }, readonly resources: ReadonlyArray<{ readonly id: string, readonly name: string, readonly awsId: string, readonly region: string }>, readonly tags: ReadonlyArray<{ readonly key: string, readonly value: string | null }>, readonly excludedResources: ReadonlyArray<{ readonly id: string, readonly name: string, readonly awsId: string, readonly region: string }>, readonly excludedTags: ReadonlyArray<{ readonly key: string, readonly value: string | null }> }, readonly schedule: { readonly snapshotHours: ReadonlyArray<number>, readonly backupHours: ReadonlyArray<number>, readonly days: ReadonlyArray<Weekday>, readonly timezone: string } | null, readonly retention: { readonly snapshots: number, readonly backupDays: number }, readonly healthCheck: { readonly ordinal: Ordinal, readonly weekday: Weekday } | null, readonly repository: { readonly id: string, readonly name: string } | null, readonly lastSession: { readonly id: string, readonly state: State, readonly createdAt: string, readonly endedAt: string | null } | null }
     | { readonly __typename: 'Repository' }
     | { readonly __typename: 'Resource' }
     | { readonly __typename: 'RestorePoint' }
@@ -498,7 +665,7 @@ export type PolicyDetailQuery = { readonly node:
 export type PolicyChoicesQueryVariables = Exact<{ [key: string]: never; }>;
 
 
-export type PolicyChoicesQuery = { readonly timezones: ReadonlyArray<string>, readonly accounts: { readonly edges: ReadonlyArray<{ readonly node: { readonly id: string, readonly name: string, readonly isHome: boolean, readonly awsAccountId: string | null, readonly state: AccountState } }> }, readonly repositories: { readonly edges: ReadonlyArray<{ readonly node: { readonly id: string, readonly name: string, readonly url: string, readonly state: RepositoryState, readonly kind: StorageKind } }> } };
+export type PolicyChoicesQuery = { readonly timezones: ReadonlyArray<string>, readonly accounts: { readonly edges: ReadonlyArray<{ readonly node: { readonly id: string, readonly name: string, readonly isHome: boolean, readonly awsAccountId: string | null, readonly state: AccountState } }> }, readonly repositories: { readonly edges: ReadonlyArray<{ readonly node: { readonly id: string, readonly name: string, readonly url: string, readonly state: RepositoryState, readonly kind: StorageKind, readonly storageClass: StorageClass } }> } };
 
 export type AccountRegionsQueryVariables = Exact<{
   accountId: string;
@@ -542,6 +709,13 @@ export type StartPolicyMutationVariables = Exact<{
 
 export type StartPolicyMutation = { readonly startPolicy: { readonly session: { readonly id: string, readonly name: string, readonly kind: SessionKind, readonly state: State } | null } };
 
+export type StartHealthCheckMutationVariables = Exact<{
+  input: IdInput;
+}>;
+
+
+export type StartHealthCheckMutation = { readonly startHealthCheck: { readonly session: { readonly id: string, readonly name: string, readonly kind: SessionKind, readonly state: State } | null } };
+
 export type DeletePolicyMutationVariables = Exact<{
   input: IdInput;
 }>;
@@ -549,7 +723,7 @@ export type DeletePolicyMutationVariables = Exact<{
 
 export type DeletePolicyMutation = { readonly deletePolicy: { readonly id: string } };
 
-export type RepositoryRowFragment = { readonly id: string, readonly name: string, readonly description: string, readonly kind: StorageKind, readonly region: string | null, readonly location: string, readonly prefix: string, readonly url: string, readonly state: RepositoryState, readonly problem: string | null, readonly storedBytes: number, readonly pointCount: number, readonly createdAt: string, readonly account: { readonly id: string, readonly name: string } | null };
+export type RepositoryRowFragment = { readonly id: string, readonly name: string, readonly description: string, readonly kind: StorageKind, readonly region: string | null, readonly location: string, readonly prefix: string, readonly url: string, readonly state: RepositoryState, readonly problem: string | null, readonly storedBytes: number, readonly pointCount: number, readonly createdAt: string, readonly storageClass: StorageClass, readonly immutable: boolean, readonly encryption: Encryption, readonly kmsKey: string | null, readonly hint: string, readonly rescannedAt: string | null, readonly collectedAt: string | null, readonly checkedAt: string | null, readonly incompletePointCount: number, readonly account: { readonly id: string, readonly name: string } | null };
 
 export type RepositoriesQueryVariables = Exact<{
   first: number;
@@ -559,14 +733,49 @@ export type RepositoriesQueryVariables = Exact<{
 }>;
 
 
-export type RepositoriesQuery = { readonly repositories: { readonly totalCount: number, readonly edges: ReadonlyArray<{ readonly node: { readonly id: string, readonly name: string, readonly description: string, readonly kind: StorageKind, readonly region: string | null, readonly location: string, readonly prefix: string, readonly url: string, readonly state: RepositoryState, readonly problem: string | null, readonly storedBytes: number, readonly pointCount: number, readonly createdAt: string, readonly account: { readonly id: string, readonly name: string } | null } }>, readonly pageInfo: { readonly hasNextPage: boolean } } };
+export type RepositoriesQuery = { readonly repositories: { readonly totalCount: number, readonly edges: ReadonlyArray<{ readonly node: { readonly id: string, readonly name: string, readonly description: string, readonly kind: StorageKind, readonly region: string | null, readonly location: string, readonly prefix: string, readonly url: string, readonly state: RepositoryState, readonly problem: string | null, readonly storedBytes: number, readonly pointCount: number, readonly createdAt: string, readonly storageClass: StorageClass, readonly immutable: boolean, readonly encryption: Encryption, readonly kmsKey: string | null, readonly hint: string, readonly rescannedAt: string | null, readonly collectedAt: string | null, readonly checkedAt: string | null, readonly incompletePointCount: number, readonly account: { readonly id: string, readonly name: string } | null } }>, readonly pageInfo: { readonly hasNextPage: boolean } } };
+
+export type RepositoryDetailQueryVariables = Exact<{
+  id: string;
+}>;
+
+
+export type RepositoryDetailQuery = { readonly node:
+    | { readonly __typename: 'Account' }
+    | { readonly __typename: 'Policy' }
+    | { readonly __typename: 'Repository', readonly id: string, readonly name: string, readonly description: string, readonly kind: StorageKind, readonly region: string | null, readonly location: string, readonly prefix: string, readonly url: string, readonly state: RepositoryState, readonly problem: string | null, readonly storedBytes: number, readonly pointCount: number, readonly createdAt: string, readonly storageClass: StorageClass, readonly immutable: boolean, readonly encryption: Encryption, readonly kmsKey: string | null, readonly hint: string, readonly rescannedAt: string | null, readonly collectedAt: string | null, readonly checkedAt: string | null, readonly incompletePointCount: number, readonly account: { readonly id: string, readonly name: string } | null }
+    | { readonly __typename: 'Resource' }
+    | { readonly __typename: 'RestorePoint' }
+    | { readonly __typename: 'Session' }
+    | { readonly __typename: 'Task' }
+    | { readonly __typename: 'User' }
+   | null };
+
+export type RepositoryFolderQueryVariables = Exact<{
+  input: RepositoryFolderInput;
+}>;
+
+
+export type RepositoryFolderQuery = { readonly repositoryFolder: { readonly url: string, readonly exists: boolean, readonly version: number | null, readonly storageClass: StorageClass | null, readonly encryption: Encryption | null, readonly kmsKey: string | null, readonly hint: string, readonly ownerId: string | null, readonly ownedSince: string | null, readonly foreign: boolean, readonly addedAs: string | null, readonly immutable: boolean, readonly warnings: ReadonlyArray<string>, readonly problems: ReadonlyArray<{ readonly message: string, readonly remedy: string }> } };
+
+export type ArchiveRepositoriesQueryVariables = Exact<{ [key: string]: never; }>;
+
+
+export type ArchiveRepositoriesQuery = { readonly repositories: { readonly edges: ReadonlyArray<{ readonly node: { readonly id: string, readonly name: string, readonly storageClass: StorageClass, readonly state: RepositoryState } }> } };
 
 export type AddRepositoryMutationVariables = Exact<{
   input: AddRepositoryInput;
 }>;
 
 
-export type AddRepositoryMutation = { readonly addRepository: { readonly repository: { readonly id: string, readonly name: string, readonly state: RepositoryState } | null } };
+export type AddRepositoryMutation = { readonly addRepository: { readonly repository: { readonly id: string, readonly name: string, readonly state: RepositoryState } | null, readonly session: { readonly id: string, readonly name: string, readonly kind: SessionKind, readonly state: State } | null } };
+
+export type UpdateRepositoryMutationVariables = Exact<{
+  input: UpdateRepositoryInput;
+}>;
+
+
+export type UpdateRepositoryMutation = { readonly updateRepository: { readonly repository: { readonly id: string, readonly name: string, readonly description: string, readonly kind: StorageKind, readonly region: string | null, readonly location: string, readonly prefix: string, readonly url: string, readonly state: RepositoryState, readonly problem: string | null, readonly storedBytes: number, readonly pointCount: number, readonly createdAt: string, readonly storageClass: StorageClass, readonly immutable: boolean, readonly encryption: Encryption, readonly kmsKey: string | null, readonly hint: string, readonly rescannedAt: string | null, readonly collectedAt: string | null, readonly checkedAt: string | null, readonly incompletePointCount: number, readonly account: { readonly id: string, readonly name: string } | null } | null } };
 
 export type RemoveRepositoryMutationVariables = Exact<{
   input: IdInput;
@@ -581,6 +790,20 @@ export type CollectGarbageMutationVariables = Exact<{
 
 
 export type CollectGarbageMutation = { readonly collectGarbage: { readonly session: { readonly id: string, readonly name: string, readonly kind: SessionKind, readonly state: State } | null } };
+
+export type RescanRepositoryMutationVariables = Exact<{
+  input: IdInput;
+}>;
+
+
+export type RescanRepositoryMutation = { readonly rescanRepository: { readonly session: { readonly id: string, readonly name: string, readonly kind: SessionKind, readonly state: State } | null } };
+
+export type CheckRepositoryMutationVariables = Exact<{
+  input: CheckRepositoryInput;
+}>;
+
+
+export type CheckRepositoryMutation = { readonly checkRepository: { readonly session: { readonly id: string, readonly name: string, readonly kind: SessionKind, readonly state: State } | null } };
 
 export type ResourceRowFragment = { readonly id: string, readonly awsId: string, readonly name: string, readonly workload: string, readonly region: string, readonly state: string, readonly sizeBytes: number, readonly present: boolean, readonly lastSeenAt: string, readonly pointCount: number, readonly lastPointAt: string | null, readonly account: { readonly id: string, readonly name: string }, readonly tags: ReadonlyArray<{ readonly key: string, readonly value: string }>, readonly protection: ReadonlyArray<{ readonly covered: boolean, readonly reason: string, readonly policy: { readonly id: string, readonly name: string, readonly enabled: boolean } }> };
 
@@ -709,11 +932,11 @@ export const CheckAccountDocument = operation<CheckAccountMutation, CheckAccount
 
 export const RemoveAccountDocument = operation<RemoveAccountMutation, RemoveAccountMutationVariables>("mutation RemoveAccount($input: IdInput!) { removeAccount(input: $input) { id } }");
 
-export const OverviewDocument = operation<OverviewQuery, OverviewQueryVariables>("query Overview($since: DateTime!) { overview { resourceCount protectedCount policyCount repositoryCount pointCount storedBytes sourceBytes sessionsLastDay { state count } runningSessions { ...SessionRow } lastSessions { ...SessionRow } } failed: sessions( first: 5 filter: {state: ERROR, from: $since} order: {field: CREATED_AT, direction: DESC} ) { edges { node { ...SessionRow } } pageInfo { hasNextPage } } repositories(first: 100) { edges { node { id name state problem } } } accounts(first: 100) { edges { node { id name state problem } } } policies(first: 100, filter: {enabled: true}) { edges { node { id name nextRunAt resourceCount } } } } fragment SessionRow on Session { id kind name state requestedBy reason createdAt startedAt endedAt cancelRequested progressDone progressTotal bytesRead bytesStored policy { id name } }");
+export const OverviewDocument = operation<OverviewQuery, OverviewQueryVariables>("query Overview($since: DateTime!) { overview { resourceCount protectedCount policyCount repositoryCount pointCount storedBytes sourceBytes sessionsLastDay { state count } runningSessions { ...SessionRow } lastSessions { ...SessionRow } } failed: sessions( first: 5 filter: {state: ERROR, from: $since} order: {field: CREATED_AT, direction: DESC} ) { edges { node { ...SessionRow } } pageInfo { hasNextPage } } repositories(first: 100) { edges { node { id name state problem incompletePointCount } } } accounts(first: 100) { edges { node { id name state problem } } } policies(first: 100, filter: {enabled: true}) { edges { node { id name nextRunAt resourceCount } } } } fragment SessionRow on Session { id kind name state requestedBy reason createdAt startedAt endedAt cancelRequested progressDone progressTotal bytesRead bytesStored policy { id name } }");
 
-export const RestorePointsDocument = operation<RestorePointsQuery, RestorePointsQueryVariables>("query RestorePoints($first: Int!, $offset: Int, $filter: RestorePointFilter, $order: [RestorePointOrder!]) { restorePoints(first: $first, offset: $offset, filter: $filter, order: $order) { edges { node { ...PointRow } } pageInfo { hasNextPage } totalCount } } fragment PointRow on RestorePoint { id resourceName workload region leg at createdAt state sizeBytes storedBytes isChangeTrackingBase resource { id name } policy { id name } repository { id name } session { id name } }");
+export const RestorePointsDocument = operation<RestorePointsQuery, RestorePointsQueryVariables>("query RestorePoints($first: Int!, $offset: Int, $filter: RestorePointFilter, $order: [RestorePointOrder!]) { restorePoints(first: $first, offset: $offset, filter: $filter, order: $order) { edges { node { ...PointRow } } pageInfo { hasNextPage } totalCount } } fragment PointRow on RestorePoint { id resourceName workload region leg at createdAt state sizeBytes storedBytes isChangeTrackingBase health provenAt provenHow lockedUntil expiresAt retrieval { state mode days requestedAt expectedFrom expectedBy availableUntil } resource { id name } policy { id name } repository { id name storageClass } session { id name } }");
 
-export const PointDetailDocument = operation<PointDetailQuery, PointDetailQueryVariables>("query PointDetail($id: ID!) { node(id: $id) { __typename ... on RestorePoint { ...PointRow disks { diskId device sizeBytes snapshotId } details resource { id name awsId present account { id name } } } } } fragment PointRow on RestorePoint { id resourceName workload region leg at createdAt state sizeBytes storedBytes isChangeTrackingBase resource { id name } policy { id name } repository { id name } session { id name } }");
+export const PointDetailDocument = operation<PointDetailQuery, PointDetailQueryVariables>("query PointDetail($id: ID!) { node(id: $id) { __typename ... on RestorePoint { ...PointRow disks { diskId device sizeBytes snapshotId } details damage { foundAt more ranges { diskId start end } } source { id at } archiveCost { storageClass usdPerMonth minimumUntil usdIfDeletedNow pricesOf exactRegion } resource { id name awsId present account { id name } } } } } fragment PointRow on RestorePoint { id resourceName workload region leg at createdAt state sizeBytes storedBytes isChangeTrackingBase health provenAt provenHow lockedUntil expiresAt retrieval { state mode days requestedAt expectedFrom expectedBy availableUntil } resource { id name } policy { id name } repository { id name storageClass } session { id name } }");
 
 export const RestoreTargetsDocument = operation<RestoreTargetsQuery, RestoreTargetsQueryVariables>("query RestoreTargets($accountId: ID!, $region: String!) { restoreTargets(accountId: $accountId, region: $region) { zones subnets { id name vpcId zone cidr } securityGroups { id name vpcId } instanceTypes instanceProfiles } }");
 
@@ -723,11 +946,21 @@ export const StartInstanceRestoreDocument = operation<StartInstanceRestoreMutati
 
 export const DeleteRestorePointsDocument = operation<DeleteRestorePointsMutation, DeleteRestorePointsMutationVariables>("mutation DeleteRestorePoints($input: DeletePointsInput!) { deleteRestorePoints(input: $input) { session { id name kind state } } }");
 
-export const PoliciesDocument = operation<PoliciesQuery, PoliciesQueryVariables>("query Policies($first: Int!, $offset: Int, $filter: PolicyFilter, $order: [PolicyOrder!]) { policies(first: $first, offset: $offset, filter: $filter, order: $order) { edges { node { ...PolicyRow } } pageInfo { hasNextPage } totalCount } } fragment PolicyRow on Policy { id name description workload enabled priority nextRunAt resourceCount updatedAt revision schedule { ...ScheduleParts } retention { snapshots backupDays } repository { id name } lastSession { id state createdAt endedAt } scope { account { id name } regions mode } } fragment ScheduleParts on DailySchedule { snapshotHours backupHours days timezone }");
+export const EstimateRetrievalDocument = operation<EstimateRetrievalQuery, EstimateRetrievalQueryVariables>("query EstimateRetrieval($pointId: ID!, $mode: RetrievalMode!, $days: Int!, $disks: [String!]) { estimateRetrieval(pointId: $pointId, mode: $mode, days: $days, disks: $disks) { storageClass packs sizeBytes readableBytes usd usdRetrieval usdRequests usdCopies readyFrom readyBy pricesOf exactRegion } }");
 
-export const PolicyDetailDocument = operation<PolicyDetailQuery, PolicyDetailQueryVariables>("query PolicyDetail($id: ID!) { node(id: $id) { __typename ... on Policy { ...PolicyRow createdAt retryAttempts copyTags scope { account { id name } regions mode resources { id name awsId region } tags { key value } excludedResources { id name awsId region } excludedTags { key value } } } } } fragment PolicyRow on Policy { id name description workload enabled priority nextRunAt resourceCount updatedAt revision schedule { ...ScheduleParts } retention { snapshots backupDays } repository { id name } lastSession { id state createdAt endedAt } scope { account { id name } regions mode } } fragment ScheduleParts on DailySchedule { snapshotHours backupHours days timezone }");
+export const VerifyRestorePointsDocument = operation<VerifyRestorePointsMutation, VerifyRestorePointsMutationVariables>("mutation VerifyRestorePoints($input: VerifyPointsInput!) { verifyRestorePoints(input: $input) { session { id name kind state } } }");
 
-export const PolicyChoicesDocument = operation<PolicyChoicesQuery, PolicyChoicesQueryVariables>("query PolicyChoices { accounts(first: 100, order: {field: NAME, direction: ASC}) { edges { node { id name isHome awsAccountId state } } } repositories(first: 100, order: {field: NAME, direction: ASC}) { edges { node { id name url state kind } } } timezones }");
+export const ArchivePointsDocument = operation<ArchivePointsMutation, ArchivePointsMutationVariables>("mutation ArchivePoints($input: ArchivePointsInput!) { archivePoints(input: $input) { session { id name kind state } } }");
+
+export const RetrievePointsDocument = operation<RetrievePointsMutation, RetrievePointsMutationVariables>("mutation RetrievePoints($input: RetrievePointsInput!) { retrievePoints(input: $input) { session { id name kind state } } }");
+
+export const ExtendRetrievalDocument = operation<ExtendRetrievalMutation, ExtendRetrievalMutationVariables>("mutation ExtendRetrieval($input: ExtendRetrievalInput!) { extendRetrieval(input: $input) { session { id name kind state } } }");
+
+export const PoliciesDocument = operation<PoliciesQuery, PoliciesQueryVariables>("query Policies($first: Int!, $offset: Int, $filter: PolicyFilter, $order: [PolicyOrder!]) { policies(first: $first, offset: $offset, filter: $filter, order: $order) { edges { node { ...PolicyRow } } pageInfo { hasNextPage } totalCount } } fragment PolicyRow on Policy { id name description workload enabled priority nextRunAt resourceCount updatedAt revision schedule { ...ScheduleParts } retention { snapshots backupDays } verify healthCheck { ordinal weekday } repository { id name } lastSession { id state createdAt endedAt } scope { account { id name } regions mode } } fragment ScheduleParts on DailySchedule { snapshotHours backupHours days timezone }");
+
+export const PolicyDetailDocument = operation<PolicyDetailQuery, PolicyDetailQueryVariables>("query PolicyDetail($id: ID!) { node(id: $id) { __typename ... on Policy { ...PolicyRow createdAt retryAttempts copyTags scope { account { id name } regions mode resources { id name awsId region } tags { key value } excludedResources { id name awsId region } excludedTags { key value } } } } } fragment PolicyRow on Policy { id name description workload enabled priority nextRunAt resourceCount updatedAt revision schedule { ...ScheduleParts } retention { snapshots backupDays } verify healthCheck { ordinal weekday } repository { id name } lastSession { id state createdAt endedAt } scope { account { id name } regions mode } } fragment ScheduleParts on DailySchedule { snapshotHours backupHours days timezone }");
+
+export const PolicyChoicesDocument = operation<PolicyChoicesQuery, PolicyChoicesQueryVariables>("query PolicyChoices { accounts(first: 100, order: {field: NAME, direction: ASC}) { edges { node { id name isHome awsAccountId state } } } repositories(first: 100, order: {field: NAME, direction: ASC}) { edges { node { id name url state kind storageClass } } } timezones }");
 
 export const AccountRegionsDocument = operation<AccountRegionsQuery, AccountRegionsQueryVariables>("query AccountRegions($accountId: ID!) { regions(accountId: $accountId) { name title resourceCount } }");
 
@@ -741,15 +974,29 @@ export const DisablePolicyDocument = operation<DisablePolicyMutation, DisablePol
 
 export const StartPolicyDocument = operation<StartPolicyMutation, StartPolicyMutationVariables>("mutation StartPolicy($input: StartPolicyInput!) { startPolicy(input: $input) { session { id name kind state } } }");
 
+export const StartHealthCheckDocument = operation<StartHealthCheckMutation, StartHealthCheckMutationVariables>("mutation StartHealthCheck($input: IdInput!) { startHealthCheck(input: $input) { session { id name kind state } } }");
+
 export const DeletePolicyDocument = operation<DeletePolicyMutation, DeletePolicyMutationVariables>("mutation DeletePolicy($input: IdInput!) { deletePolicy(input: $input) { id } }");
 
-export const RepositoriesDocument = operation<RepositoriesQuery, RepositoriesQueryVariables>("query Repositories($first: Int!, $offset: Int, $filter: RepositoryFilter, $order: [RepositoryOrder!]) { repositories(first: $first, offset: $offset, filter: $filter, order: $order) { edges { node { ...RepositoryRow } } pageInfo { hasNextPage } totalCount } } fragment RepositoryRow on Repository { id name description kind region location prefix url state problem storedBytes pointCount createdAt account { id name } }");
+export const RepositoriesDocument = operation<RepositoriesQuery, RepositoriesQueryVariables>("query Repositories($first: Int!, $offset: Int, $filter: RepositoryFilter, $order: [RepositoryOrder!]) { repositories(first: $first, offset: $offset, filter: $filter, order: $order) { edges { node { ...RepositoryRow } } pageInfo { hasNextPage } totalCount } } fragment RepositoryRow on Repository { id name description kind region location prefix url state problem storedBytes pointCount createdAt storageClass immutable encryption kmsKey hint rescannedAt collectedAt checkedAt incompletePointCount account { id name } }");
 
-export const AddRepositoryDocument = operation<AddRepositoryMutation, AddRepositoryMutationVariables>("mutation AddRepository($input: AddRepositoryInput!) { addRepository(input: $input) { repository { id name state } } }");
+export const RepositoryDetailDocument = operation<RepositoryDetailQuery, RepositoryDetailQueryVariables>("query RepositoryDetail($id: ID!) { node(id: $id) { __typename ... on Repository { ...RepositoryRow } } } fragment RepositoryRow on Repository { id name description kind region location prefix url state problem storedBytes pointCount createdAt storageClass immutable encryption kmsKey hint rescannedAt collectedAt checkedAt incompletePointCount account { id name } }");
+
+export const RepositoryFolderDocument = operation<RepositoryFolderQuery, RepositoryFolderQueryVariables>("query RepositoryFolder($input: RepositoryFolderInput!) { repositoryFolder(input: $input) { url exists version storageClass encryption kmsKey hint ownerId ownedSince foreign addedAs immutable warnings problems { message remedy } } }");
+
+export const ArchiveRepositoriesDocument = operation<ArchiveRepositoriesQuery, ArchiveRepositoriesQueryVariables>("query ArchiveRepositories { repositories( first: 100 filter: {storageClass: [GLACIER, DEEP_ARCHIVE]} order: {field: NAME, direction: ASC} ) { edges { node { id name storageClass state } } } }");
+
+export const AddRepositoryDocument = operation<AddRepositoryMutation, AddRepositoryMutationVariables>("mutation AddRepository($input: AddRepositoryInput!) { addRepository(input: $input) { repository { id name state } session { id name kind state } } }");
+
+export const UpdateRepositoryDocument = operation<UpdateRepositoryMutation, UpdateRepositoryMutationVariables>("mutation UpdateRepository($input: UpdateRepositoryInput!) { updateRepository(input: $input) { repository { ...RepositoryRow } } } fragment RepositoryRow on Repository { id name description kind region location prefix url state problem storedBytes pointCount createdAt storageClass immutable encryption kmsKey hint rescannedAt collectedAt checkedAt incompletePointCount account { id name } }");
 
 export const RemoveRepositoryDocument = operation<RemoveRepositoryMutation, RemoveRepositoryMutationVariables>("mutation RemoveRepository($input: IdInput!) { removeRepository(input: $input) { id } }");
 
 export const CollectGarbageDocument = operation<CollectGarbageMutation, CollectGarbageMutationVariables>("mutation CollectGarbage($input: IdInput!) { collectGarbage(input: $input) { session { id name kind state } } }");
+
+export const RescanRepositoryDocument = operation<RescanRepositoryMutation, RescanRepositoryMutationVariables>("mutation RescanRepository($input: IdInput!) { rescanRepository(input: $input) { session { id name kind state } } }");
+
+export const CheckRepositoryDocument = operation<CheckRepositoryMutation, CheckRepositoryMutationVariables>("mutation CheckRepository($input: CheckRepositoryInput!) { checkRepository(input: $input) { session { id name kind state } } }");
 
 export const ResourcesDocument = operation<ResourcesQuery, ResourcesQueryVariables>("query Resources($first: Int!, $offset: Int, $filter: ResourceFilter, $order: [ResourceOrder!]) { resources(first: $first, offset: $offset, filter: $filter, order: $order) { edges { node { ...ResourceRow } } pageInfo { hasNextPage } totalCount } } fragment ResourceRow on Resource { id awsId name workload region state sizeBytes present lastSeenAt pointCount lastPointAt account { id name } tags { key value } protection { covered reason policy { id name enabled } } }");
 

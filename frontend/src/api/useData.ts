@@ -1,5 +1,5 @@
 import { useCallback, useEffect, useRef, useState } from "react";
-import { useClient, useMutation, useQuery, type AnyVariables, type TypedDocumentNode } from "urql";
+import { useClient, useMutation, useQuery, type AnyVariables, type OperationResult, type TypedDocumentNode } from "urql";
 import { useActivity, type ActivityKind } from "../app/activity";
 import { newKey } from "./key";
 import { problemOf, type Problem } from "./errors";
@@ -71,6 +71,22 @@ export interface Command<Data, Variables> {
 /** A mutation with its state: what is under way, what went wrong last. */
 export function useCommand<Data, Variables extends AnyVariables>(document: TypedDocumentNode<Data, Variables>): Command<Data, Variables> {
   const [, execute] = useMutation<Data, Variables>(document);
+  return useRequest(execute);
+}
+
+/** A query that is asked when the person goes on, not when the page is shown. */
+export function useQuestion<Data, Variables extends AnyVariables>(document: TypedDocumentNode<Data, Variables>): Command<Data, Variables> {
+  const client = useClient();
+  const execute = useCallback(
+    (variables: Variables) => client.query<Data, Variables>(document, variables, { requestPolicy: "network-only" }).toPromise(),
+    [client, document],
+  );
+  return useRequest(execute);
+}
+
+function useRequest<Data, Variables extends AnyVariables>(
+  execute: (variables: Variables) => Promise<OperationResult<Data, Variables>>,
+): Command<Data, Variables> {
   const [busy, setBusy] = useState(false);
   const [problem, setProblem] = useState<Problem | null>(null);
   const [key] = useState(newKey);

@@ -30,11 +30,13 @@ const PolicyPage = lazy(() => import("../pages/policies/PolicyPage"));
 const PolicyWizard = lazy(() => import("../pages/policies/PolicyWizard"));
 const ProtectedData = lazy(() => import("../pages/protected/ProtectedData"));
 const ProtectedResource = lazy(() => import("../pages/protected/ProtectedResource"));
+const PointPage = lazy(() => import("../pages/protected/PointPage"));
 const RestoreVolumes = lazy(() => import("../pages/protected/RestoreVolumes"));
 const RestoreInstance = lazy(() => import("../pages/protected/RestoreInstance"));
 const Sessions = lazy(() => import("../pages/sessions/Sessions"));
 const SessionPage = lazy(() => import("../pages/sessions/SessionPage"));
 const Repositories = lazy(() => import("../pages/repositories/Repositories"));
+const RepositoryPage = lazy(() => import("../pages/repositories/RepositoryPage"));
 const AddRepository = lazy(() => import("../pages/repositories/AddRepository"));
 const Accounts = lazy(() => import("../pages/accounts/Accounts"));
 const AddAccount = lazy(() => import("../pages/accounts/AddAccount"));
@@ -112,12 +114,14 @@ function Content() {
           <Route path="/policies/:id/edit" element={<PolicyWizard />} />
           <Route path="/protected-data" element={<ProtectedData />} />
           <Route path="/protected-data/:id" element={<ProtectedResource />} />
+          <Route path="/restore-points/:id" element={<PointPage />} />
           <Route path="/restore-points/:id/restore-volumes" element={<RestoreVolumes />} />
           <Route path="/restore-points/:id/restore-instance" element={<RestoreInstance />} />
           <Route path="/sessions" element={<Sessions />} />
           <Route path="/sessions/:id" element={<SessionPage />} />
           <Route path="/repositories" element={<Repositories />} />
           <Route path="/repositories/add" element={<AddRepository />} />
+          <Route path="/repositories/:id" element={<RepositoryPage />} />
           <Route path="/accounts" element={<Accounts />} />
           <Route path="/accounts/add" element={<AddAccount />} />
           <Route path="/sign-in" element={<Navigate to="/" replace />} />

@@ -1,4 +1,19 @@
-import type { AccountState, Leg, RepositoryState, Role, SessionKind, State, StorageKind } from "../api/generated";
+import type {
+  AccountState,
+  CheckLevel,
+  Encryption,
+  Health,
+  Leg,
+  Proof,
+  RepositoryState,
+  RetrievalMode,
+  RetrievalState,
+  Role,
+  SessionKind,
+  State,
+  StorageClass,
+  StorageKind,
+} from "../api/generated";
 
 /** What the console calls things: one word each, everywhere. */
 export const SESSION_KIND: Record<SessionKind, string> = {
@@ -7,7 +22,13 @@ export const SESSION_KIND: Record<SessionKind, string> = {
   VOLUME_RESTORE: "Volume restore",
   INSTANCE_RESTORE: "Instance restore",
   DELETE_POINTS: "Restore point deletion",
-  REPOSITORY_MAINTENANCE: "Repository clean-up",
+  REPOSITORY_MAINTENANCE: "Garbage collection",
+  HEALTH_CHECK: "Health check",
+  REPOSITORY_CHECK: "Repository check",
+  REPOSITORY_RESCAN: "Repository rescan",
+  VERIFICATION: "Verification",
+  ARCHIVE: "Archiving",
+  RETRIEVAL: "Retrieval",
 };
 
 export const STATE: Record<State, string> = {
@@ -31,6 +52,35 @@ export const REPOSITORY_STATE: Record<RepositoryState, string> = { AVAILABLE: "A
 
 export const STORAGE_KIND: Record<StorageKind, string> = { S3: "S3 bucket", LOCAL: "Local folder" };
 
+export const STORAGE_CLASS: Record<StorageClass, string> = {
+  STANDARD: "S3 Standard",
+  GLACIER: "S3 Glacier Flexible Retrieval",
+  DEEP_ARCHIVE: "S3 Glacier Deep Archive",
+};
+
+/** For narrow places. */
+export const STORAGE_CLASS_SHORT: Record<StorageClass, string> = {
+  STANDARD: "Standard",
+  GLACIER: "Glacier",
+  DEEP_ARCHIVE: "Deep Archive",
+};
+
+export const ENCRYPTION: Record<Encryption, string> = { PASSWORD: "Password", KMS: "KMS key" };
+
+export const HEALTH: Record<Health, string> = { HEALTHY: "Healthy", INCOMPLETE: "Incomplete" };
+
+export const PROOF: Record<Proof, string> = { VERIFICATION: "by verification", RESTORE: "by a restore" };
+
+export const RETRIEVAL_MODE: Record<RetrievalMode, string> = { EXPEDITED: "Expedited", STANDARD: "Standard", BULK: "Bulk" };
+
+export const RETRIEVAL_STATE: Record<RetrievalState, string> = {
+  REQUESTED: "Being retrieved",
+  AVAILABLE: "Readable",
+  EXPIRED: "No longer readable",
+};
+
+export const CHECK_LEVEL: Record<CheckLevel, string> = { STRUCTURE: "Structure", AVAILABLE: "Structure and files", CONTENT: "Content" };
+
 export const ROLE: Record<Role, string> = {
   VIEWER: "Viewer",
   RESTORE_OPERATOR: "Restore operator",
@@ -47,7 +97,13 @@ const TASK_KIND: Record<string, string> = {
   restore_volumes: "Restore volumes",
   restore_instance: "Restore instance",
   delete_points: "Delete restore points",
-  collect_garbage: "Clean up",
+  collect_garbage: "Collect garbage",
+  check_chain: "Check backups",
+  check_repository: "Check repository",
+  rescan_repository: "Rescan repository",
+  verify_point: "Verify",
+  archive_point: "Archive",
+  retrieve_point: "Retrieve",
 };
 
 export function taskKind(kind: string): string {

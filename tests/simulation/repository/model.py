@@ -75,6 +75,9 @@ class Model:
     points: dict[UUID, Point] = field(default_factory=dict)
     owner: UUID | None = None
     owner_changed: int = 0  # step
+    strangers: dict[str, int] = field(
+        default_factory=dict
+    )  # names of appliances that began to collect as such, since which step
 
     def visible(self) -> list[Point]:
         return [point for point in self.points.values() if point.visible]
@@ -134,6 +137,7 @@ class Witness(Watcher):
 
     def deleted(self, names: Sequence[str]) -> None:
         gone = set(names)
+        self._refuse_strangers(names)
         for name in names:
             if name.startswith(layout.POINTS):
                 point = self._point(name)
@@ -202,6 +206,12 @@ class Witness(Watcher):
                 until = there.locked_until
                 enough = until is not None and until >= own.locked_until
                 assert enough, f"{name}, locked until {until}, is needed by point {point.id}, locked until {own.locked_until}"
+
+    def _refuse_strangers(self, names: Sequence[str]) -> None:
+        task = self._store.scheduler.task
+        since = self._model.strangers.get(task.process.name[:1]) if task is not None else None
+        if since is not None and self._model.owner_changed < since:
+            assert not any(name.startswith((layout.PACKS, layout.TREES)) for name in names), f"a stranger deleted {names}"
 
     def _point(self, name: str) -> Point:
         point_id = layout.uuid_of(name)

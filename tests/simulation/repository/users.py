@@ -172,6 +172,10 @@ class Users:
         self.scheduler.wake(self.pulse)
         if self.rng.random() < 0.3:
             self.scheduler.thaw()
+        if self.model.owner != appliance.owner:
+            self.model.strangers[appliance.name] = self.scheduler.steps
+        else:
+            self.model.strangers.pop(appliance.name, None)
         with self._contending():
             self._try(appliance, "collect", lambda: collect(appliance.repository(), min_age=age))
 
