@@ -1,4 +1,4 @@
-import type { Weekday } from "../api/generated";
+import type { Ordinal, Weekday } from "../api/generated";
 
 export interface Schedule {
   readonly snapshotHours: readonly number[];
@@ -64,6 +64,18 @@ export function scheduleShort(schedule: Schedule | null | undefined): string {
   if (!schedule) return "By hand";
   const hours = hoursPhrase(schedule.snapshotHours).replace(/^at /, "");
   return `${hours.charAt(0).toUpperCase()}${hours.slice(1)}, ${daysPhrase(schedule.days).replace(/^on /, "")}`;
+}
+
+export const ORDINALS: readonly Ordinal[] = ["FIRST", "SECOND", "THIRD", "FOURTH", "LAST"];
+
+/** `FIRST` → `First`. */
+export function ordinalName(ordinal: Ordinal): string {
+  return ordinal.charAt(0) + ordinal.slice(1).toLowerCase();
+}
+
+/** `on the first Sunday`. */
+export function healthCheckPhrase(check: { ordinal: Ordinal; weekday: Weekday }): string {
+  return `on the ${ordinalName(check.ordinal).toLowerCase()} ${dayName(check.weekday)}`;
 }
 
 /** What is kept, as a sentence. */

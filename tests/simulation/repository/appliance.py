@@ -141,7 +141,8 @@ def changes(base: Content, now: Content) -> list[int]:
 
 @dataclass
 class Backup:
-    """A task that makes one point, with what it keeps between attempts in the appliance's database."""
+    """A task that makes one point, with what it keeps between attempts in the appliance's database. ``holds``: seconds, one of
+    which it may be held up for at any of its moments."""
 
     model: Model
     store: Store
@@ -149,12 +150,14 @@ class Backup:
     point: Point
     parent: UUID | None
     lock: LockRequest | None = None
+    holds: tuple[float, ...] = ()
     results: dict[str, dict[str, Any]] = field(default_factory=dict)
     checkpoint: str | None = None
 
     def attempt(self, appliance: Appliance) -> None:
         """As ``services/backups.py`` does it. NotFound: all over again, without a parent."""
         run = self._begin(appliance.repository())
+        self._hold_up(0.2)
         if run.committed is None:
             for disk in self.point.disks:
                 if disk.id not in self.results:
@@ -162,6 +165,7 @@ class Backup:
                     self.results[disk.id] = result.to_json()
                     self.checkpoint = None
         done = [DiskResult.from_json(self.results[disk.id]) for disk in self.point.disks if disk.id in self.results]
+        self._hold_up(0.7)
         there, owned = run.committed is not None, self.model.owner == appliance.owner
         since = self.store.scheduler.steps
         try:
@@ -222,6 +226,7 @@ class Backup:
     ) -> DiskResult:
         def read(ref: BlockRef) -> bytes:
             self.store.scheduler.preempt(0.2)
+            self._hold_up(0.1)
             if fails and self.rng.random() < 0.3:
                 raise AwsRejected("The snapshot to compare with is gone.")
             return block(disk.content[ref.index])
@@ -235,6 +240,10 @@ class Backup:
             control=Control(save=self._save),
             checkpoint=checkpoint,
         )
+
+    def _hold_up(self, chance: float) -> None:
+        if self.holds and self.rng.random() < chance:
+            self.store.scheduler.park(seconds=self.rng.choice(self.holds))
 
     def _save(self, checkpoint: str) -> None:
         self.checkpoint = checkpoint

@@ -21,12 +21,14 @@ from tests.simulation.repository import stage, threads
 from tests.simulation.repository.appliance import PASSWORD, Appliance
 from tests.simulation.repository.model import Model, Witness
 from tests.simulation.repository.ordeal import Ordeal
+from tests.simulation.repository.salvage import Salvage
 from tests.simulation.repository.scheduler import Process, Scheduler, Strategy
 from tests.simulation.repository.store import CALM, DAY, HOUR, MINUTE, Faults, ProcessClock, Store
 from tests.simulation.repository.users import Users
 
 PIN_LIFE = 3 * DAY
 LOCKED, DEDUP, SPOILED = 0.2, 0.5, 0.25  # shares of histories
+SALVAGING = 0.5  # of those where a run can refer to what is collected
 LOCKABLE = BucketFacts(versioning="enabled", object_lock=True)
 
 
@@ -117,7 +119,8 @@ class History:
 
     def _play(self) -> None:
         self.store.faults = self.faults
-        self._together(self.users.works())
+        salvaging = self.folder is not None and self.min_age > 0 and not self.locks and self.rng.random() < SALVAGING
+        self._together(Salvage(self).works() if salvaging else self.users.works())
         if not self.locks and self.rng.random() < SPOILED:
             self._together(Ordeal(self).works())
         self.store.faults = CALM

@@ -43,6 +43,15 @@ MUTANTS = {
         "    kept = _delete(vault, [layout.point(point) for point in points], hooks)\n",
         quick=True,
     ),
+    "the sweep does not wait for runs older than the mark": Mutant(
+        "prune", "if any(pin.since <= marked_at + PIN_MARGIN for pin in live_pins(vault)):", "if not vault:", quick=True
+    ),
+    "runs do not read the mark list": Mutant(
+        "run", "return doomed(self._vault) if self._vault.runtime.cache else PackIndex([])", "return PackIndex([])", quick=True
+    ),
+    "packs to be compacted are referred to": Mutant(
+        "marks", "pack_blobs([*mark.dead, *mark.compact])", "pack_blobs(mark.dead)"
+    ),
     "compaction forgets to forward": Mutant("reach", "following += onward", "following += onward[:0]"),
     "the manifest does not wait for packs": Mutant(
         "pipeline", "wait_for(self._data.outstanding() + self._tree.outstanding(), self._tick)", "self._tick()"

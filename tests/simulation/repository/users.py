@@ -111,17 +111,20 @@ class Users:
         point = Point(UUID(bytes=self.rng.randbytes(16)), resource, tuple(self.disks[resource].values()))
         parents = [p.id for p in self.model.points.values() if p.resource == resource and p.committed]
         parent = self.rng.choice(parents[-2:]) if parents and self.rng.random() < 0.85 else None
-        self._begin_backup(appliance, point, parent)
+        self.begin_backup(appliance, point, parent)
 
     def back_up_again(self, appliance: Appliance, parent: Point) -> None:
         """Nothing changed since that point."""
         again = Point(UUID(bytes=self.rng.randbytes(16)), parent.resource, parent.disks)
-        self._begin_backup(appliance, again, parent.id)
+        self.begin_backup(appliance, again, parent.id)
 
-    def _begin_backup(self, appliance: Appliance, point: Point, parent: UUID | None) -> None:
+    def begin_backup(
+        self, appliance: Appliance, point: Point, parent: UUID | None, holds: tuple[float, ...] = ()
+    ) -> None:
+        """Until it is committed, or given up. ``holds``: see ``Backup``."""
         self.model.points[point.id] = point
         lock = LockRequest(self.rng.choice(("daily", "weekly")), self.rng.randint(1, 30)) if self.locks else None
-        backup = Backup(self.model, self.store, self.rng, point, parent, lock)
+        backup = Backup(self.model, self.store, self.rng, point, parent, lock, holds)
         if self.rng.random() < 0.1:  # the queue delivers the task twice
             twin = replace(backup, results={}, checkpoint=None)
             self.scheduler.spawn(self.process, "twin", lambda: self._carry_through(appliance, twin))

@@ -10,7 +10,7 @@ import { useData } from "../../api/useData";
 import { Page } from "../../app/page";
 import { paths } from "../../app/paths";
 import { size } from "../../format/size";
-import { isFinal, SESSION_KIND, STATE } from "../../format/words";
+import { isFinal, STATE } from "../../format/words";
 import { EmptyState } from "../../ui/EmptyState";
 import { Figure, Progress, StateIndicator } from "../../ui/indicators";
 import { ProblemAlert } from "../../ui/ProblemAlert";
@@ -139,7 +139,7 @@ function Running({ sessions }: { sessions: readonly Session[] }) {
       variant="container"
       columnDefinitions={[
         { id: "name", header: "Session", isRowHeader: true, cell: (session) => <SessionLink session={session} /> },
-        { id: "kind", header: "Kind", cell: (session) => SESSION_KIND[session.kind] },
+        { id: "kind", header: "Kind", cell: (session) => <SessionKindName kind={session.kind} /> },
         { id: "state", header: "Status", cell: (session) => <StateIndicator state={session.state} cancelling={session.cancelRequested} /> },
         {
           id: "progress",
@@ -171,7 +171,7 @@ function Recent({ sessions }: { sessions: readonly Session[] | undefined }) {
       variant="container"
       columnDefinitions={[
         { id: "name", header: "Session", isRowHeader: true, cell: (session) => <SessionLink session={session} /> },
-        { id: "kind", header: "Kind", cell: (session) => SESSION_KIND[session.kind] },
+        { id: "kind", header: "Kind", cell: (session) => <SessionKindName kind={session.kind} /> },
         { id: "state", header: "Status", cell: (session) => <StateIndicator state={session.state} cancelling={session.cancelRequested} /> },
         { id: "at", header: "Started", cell: (session) => <When at={session.startedAt ?? session.createdAt} ago /> },
         { id: "took", header: "Duration", cell: (session) => <Took from={session.startedAt} to={session.endedAt} /> },

@@ -34,8 +34,19 @@ export function concerns(data: OverviewQuery): Concern[] {
         key: node.id,
         level: "error",
         text: `Repository ${node.name} cannot be reached. ${node.problem ?? ""}`.trim(),
-        action: "Show repositories",
-        to: paths.repositories,
+        action: "Show repository",
+        to: paths.repository(node.id),
+      });
+    }
+  }
+  for (const { node } of data.repositories.edges) {
+    if (node.incompletePointCount > 0) {
+      found.push({
+        key: `incomplete-${node.id}`,
+        level: "error",
+        text: `${count(node.incompletePointCount, "backup")} in repository ${node.name} ${node.incompletePointCount === 1 ? "is" : "are"} incomplete.`,
+        action: "Show damage",
+        to: `${paths.repository(node.id)}?health=INCOMPLETE`,
       });
     }
   }

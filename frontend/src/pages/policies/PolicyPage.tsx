@@ -12,6 +12,7 @@ import { PolicyDetailDocument, ScopeCandidatesDocument } from "../../api/generat
 import { useAllPages, useData } from "../../api/useData";
 import { Page } from "../../app/page";
 import { paths } from "../../app/paths";
+import { dayName, ordinalName } from "../../format/schedule";
 import { upcomingRuns } from "../../format/upcoming";
 import { StateIndicator } from "../../ui/indicators";
 import { ProblemAlert } from "../../ui/ProblemAlert";
@@ -23,6 +24,7 @@ import NotFound from "../NotFound";
 import { SessionTable } from "../sessions/Sessions";
 import { DeletePolicy } from "./DeletePolicy";
 import { draftOf, inWords, type PolicyDetail } from "./draft";
+import { RunHealthCheck } from "./RunHealthCheck";
 import { RunPolicy } from "./RunPolicy";
 import { ScopePreview } from "./ScopePreview";
 import { useSwitchPolicy } from "./useSwitchPolicy";
@@ -46,7 +48,7 @@ export default function PolicyPage() {
 
 function Detail({ policy, onChanged }: { policy: PolicyDetail; onChanged: () => void }) {
   const [tab, setTab] = useTab(["overview", "resources", "sessions"]);
-  const [asking, setAsking] = useState<"run" | "delete" | null>(null);
+  const [asking, setAsking] = useState<"run" | "health" | "delete" | null>(null);
   const navigate = useNavigate();
   const switching = useSwitchPolicy();
   return (
@@ -60,12 +62,19 @@ function Detail({ policy, onChanged }: { policy: PolicyDetail; onChanged: () => 
               loading={switching.busy}
               items={[
                 { id: "edit", text: "Edit" },
+                {
+                  id: "health",
+                  text: "Run health check now",
+                  disabled: !policy.repository,
+                  disabledReason: policy.repository ? undefined : "It makes no backups.",
+                },
                 { id: "switch", text: policy.enabled ? "Disable" : "Enable" },
                 { id: "delete", text: "Delete" },
               ]}
               onItemClick={({ detail }) => {
                 if (detail.id === "edit") void navigate(paths.editPolicy(policy.id));
                 if (detail.id === "switch") void switching.run(policy).then(onChanged);
+                if (detail.id === "health") setAsking("health");
                 if (detail.id === "delete") setAsking("delete");
               }}
             >
@@ -105,6 +114,15 @@ function Detail({ policy, onChanged }: { policy: PolicyDetail; onChanged: () => 
                 "Never"
               ),
             },
+            { label: "Verification", value: policy.repository ? (policy.verify ? "After each backup" : "Off") : "No backups" },
+            {
+              label: "Health check",
+              value: policy.healthCheck
+                ? `${ordinalName(policy.healthCheck.ordinal)} ${dayName(policy.healthCheck.weekday)} of each month`
+                : policy.repository
+                  ? "By hand only"
+                  : "No backups",
+            },
             { label: "Priority", value: String(policy.priority) },
             { label: "Created", value: <When at={policy.createdAt} /> },
           ]}
@@ -120,6 +138,7 @@ function Detail({ policy, onChanged }: { policy: PolicyDetail; onChanged: () => 
         ]}
       />
       {asking === "run" && <RunPolicy policy={policy} onClose={() => setAsking(null)} />}
+      {asking === "health" && <RunHealthCheck policy={policy} onClose={() => setAsking(null)} />}
       {asking === "delete" && (
         <DeletePolicy policy={policy} onClose={() => setAsking(null)} onDeleted={() => void navigate(paths.policies)} />
       )}

@@ -1,5 +1,5 @@
-import type { PolicyDetailQuery, PolicyInput, Weekday } from "../../api/generated";
-import { count, list, retentionSentence, scheduleSentence, WEEKDAYS, type Schedule } from "../../format/schedule";
+import type { HealthCheckInput, Ordinal, PolicyDetailQuery, PolicyInput, Weekday } from "../../api/generated";
+import { count, healthCheckPhrase, list, retentionSentence, scheduleSentence, WEEKDAYS, type Schedule } from "../../format/schedule";
 import { complete, tagText, type Ranked, type ScopeDraft } from "./scope";
 
 export type PolicyDetail = Extract<NonNullable<PolicyDetailQuery["node"]>, { __typename: "Policy" }>;
@@ -24,6 +24,10 @@ export interface PolicyDraft extends ScopeDraft {
   readonly backupDays: string;
   readonly retryAttempts: string;
   readonly copyTags: boolean;
+  readonly verify: boolean;
+  readonly healthChecked: boolean;
+  readonly ordinal: Ordinal;
+  readonly weekday: Weekday;
 }
 
 export function newDraft(timezone: string): PolicyDraft {
@@ -49,6 +53,10 @@ export function newDraft(timezone: string): PolicyDraft {
     backupDays: "30",
     retryAttempts: "3",
     copyTags: true,
+    verify: false,
+    healthChecked: true,
+    ordinal: "FIRST",
+    weekday: "SUNDAY",
   };
 }
 
@@ -76,6 +84,10 @@ export function draftOf(policy: PolicyDetail, timezone: string): PolicyDraft {
     backupDays: String(policy.retention.backupDays),
     retryAttempts: String(policy.retryAttempts),
     copyTags: policy.copyTags,
+    verify: policy.verify,
+    healthChecked: policy.healthCheck !== null,
+    ordinal: policy.healthCheck?.ordinal ?? "FIRST",
+    weekday: policy.healthCheck?.weekday ?? "SUNDAY",
   };
 }
 
@@ -100,7 +112,14 @@ export function inputOf(draft: PolicyDraft): PolicyInput {
     retryAttempts: Number(draft.retryAttempts),
     repositoryId: draft.repositoryId || null,
     copyTags: draft.copyTags,
+    verify: draft.repositoryId !== "" && draft.verify,
+    healthCheck: healthCheckOf(draft),
   };
+}
+
+/** Without backups there is nothing to check. */
+export function healthCheckOf(draft: PolicyDraft): HealthCheckInput | null {
+  return draft.repositoryId !== "" && draft.healthChecked ? { ordinal: draft.ordinal, weekday: draft.weekday } : null;
 }
 
 export function scheduleOf(draft: PolicyDraft): Schedule | null {
@@ -172,6 +191,15 @@ export function inWords(draft: PolicyDraft, names: { resources: ReadonlyMap<stri
       : "Only snapshots are made: they stay in the AWS account, in the Region of the instance.",
   );
   sentences.push(retentionSentence({ snapshots: Number(draft.snapshots), backupDays: Number(draft.backupDays) }, draft.repositoryId !== ""));
+  if (draft.repositoryId !== "") {
+    if (draft.verify) sentences.push("Each new backup is read again and compared with the volumes it was made from.");
+    const check = healthCheckOf(draft);
+    sentences.push(
+      check
+        ? `The health of all its backups is checked once a month, ${healthCheckPhrase(check)}.`
+        : "Its backups are not checked by themselves, only when somebody starts a health check.",
+    );
+  }
   const tries = Number(draft.retryAttempts);
   sentences.push(tries > 0 ? `An instance that fails is tried again up to ${count(tries, "time")}.` : "An instance that fails is not tried again until the next run.");
   if (!draft.enabled) sentences.push("It is created disabled: it does not run until it is enabled.");

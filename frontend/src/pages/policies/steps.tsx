@@ -10,10 +10,11 @@ import Select from "@cloudscape-design/components/select";
 import SpaceBetween from "@cloudscape-design/components/space-between";
 import Textarea from "@cloudscape-design/components/textarea";
 import Tiles from "@cloudscape-design/components/tiles";
+import Toggle from "@cloudscape-design/components/toggle";
 import ToggleButton from "@cloudscape-design/components/toggle-button";
-import type { AccountRegionsQuery, PolicyChoicesQuery } from "../../api/generated";
+import type { AccountRegionsQuery, Ordinal, PolicyChoicesQuery, Weekday } from "../../api/generated";
 import type { Problem } from "../../api/errors";
-import { dayName, scheduleSentence, WEEKDAYS } from "../../format/schedule";
+import { dayName, ORDINALS, ordinalName, scheduleSentence, WEEKDAYS } from "../../format/schedule";
 import { RouterLink } from "../../ui/RouterLink";
 import { paths } from "../../app/paths";
 import { HoursGrid } from "./HoursGrid";
@@ -167,7 +168,9 @@ export function ScopeStep(props: StepProps) {
 }
 
 export function ScheduleStep({ draft, choices, change, error }: StepProps) {
-  const repositories = choices.repositories.edges.map(({ node }) => ({
+  // Archives are made from backups: a policy backs up into a repository that can be read at once.
+  const standard = choices.repositories.edges.filter(({ node }) => node.storageClass === "STANDARD");
+  const repositories = standard.map(({ node }) => ({
     value: node.id,
     label: node.name,
     description: node.url,
@@ -257,7 +260,57 @@ export function ScheduleStep({ draft, choices, change, error }: StepProps) {
           <Box color="text-body-secondary">{scheduleSentence(scheduleOf(draft))}</Box>
         </SpaceBetween>
       </Container>
+      {draft.repositoryId !== "" && <Checks draft={draft} change={change} error={error} />}
     </SpaceBetween>
+  );
+}
+
+/** What is done so that a backup is known to be good before it is needed. */
+function Checks({ draft, change, error }: Pick<StepProps, "draft" | "change" | "error">) {
+  return (
+    <Container header={<Header variant="h2">Checks of the backups</Header>}>
+      <SpaceBetween size="l">
+        <FormField errorText={error("verify", "verify")}>
+          <Toggle
+            checked={draft.verify}
+            description="Each new backup is read again right away and compared with the volumes it was made from. Takes more time and requests."
+            onChange={({ detail }) => change({ verify: detail.checked })}
+          >
+            Verify backups
+          </Toggle>
+        </FormField>
+        <Toggle
+          checked={draft.healthChecked}
+          description="Once a month all backups are looked at, and a twelfth of their data is read. What is damaged is shown, and healed by the next backup."
+          onChange={({ detail }) => change({ healthChecked: detail.checked })}
+        >
+          Check health
+        </Toggle>
+        {draft.healthChecked && (
+          <FormField
+            label="Day of the health check"
+            constraintText="It starts after the policy's first run of that day."
+            errorText={error("healthCheck", "healthCheck")}
+          >
+            <SpaceBetween direction="horizontal" size="xs">
+              <Select
+                ariaLabel="Which week of the month"
+                selectedOption={{ value: draft.ordinal, label: ordinalName(draft.ordinal) }}
+                options={ORDINALS.map((value) => ({ value, label: ordinalName(value) }))}
+                onChange={({ detail }) => change({ ordinal: detail.selectedOption.value as Ordinal })}
+              />
+              <Select
+                ariaLabel="Weekday"
+                selectedOption={{ value: draft.weekday, label: dayName(draft.weekday) }}
+                options={WEEKDAYS.map((value) => ({ value, label: dayName(value) }))}
+                onChange={({ detail }) => change({ weekday: detail.selectedOption.value as Weekday })}
+              />
+              <Box padding={{ top: "xxs" }}>of each month</Box>
+            </SpaceBetween>
+          </FormField>
+        )}
+      </SpaceBetween>
+    </Container>
   );
 }
 

@@ -1,14 +1,10 @@
 import { useState } from "react";
 import Box from "@cloudscape-design/components/box";
-import Button from "@cloudscape-design/components/button";
-import ButtonDropdown from "@cloudscape-design/components/button-dropdown";
-import SpaceBetween from "@cloudscape-design/components/space-between";
-import { useNavigate } from "react-router";
-import { RestorePointsDocument, type Leg, type PointRowFragment, type RestorePointOrderField } from "../../api/generated";
+import { RestorePointsDocument, type Health, type Leg, type PointRowFragment, type RestorePointOrderField } from "../../api/generated";
 import { useData } from "../../api/useData";
 import { paths } from "../../app/paths";
 import { gib, size } from "../../format/size";
-import { LEG } from "../../format/words";
+import { HEALTH, LEG } from "../../format/words";
 import { ListTable, type Choice, type Column } from "../../listing/ListTable";
 import type { ListShape } from "../../listing/address";
 import { useListView } from "../../listing/useListView";
@@ -16,28 +12,37 @@ import { EmptyState } from "../../ui/EmptyState";
 import { LegBadge } from "../../ui/indicators";
 import { RouterButton, RouterLink } from "../../ui/RouterLink";
 import { When } from "../../ui/When";
-import { DeletePoints } from "./DeletePoints";
+import { PointActions } from "./PointActions";
+import { Kept, PointHealth, Proven, RetrievalIndicator } from "./pointParts";
 
 const shape: ListShape<RestorePointOrderField> = {
-  fields: ["AT", "RESOURCE_NAME", "SIZE_BYTES"],
+  fields: ["AT", "RESOURCE_NAME", "SIZE_BYTES", "PROVEN_AT"],
   sort: "AT",
   descending: true,
-  choices: ["where"],
+  choices: ["where", "health"],
 };
 
 const WHERE: Choice = {
   name: "where",
   label: "Place",
-  options: (["SNAPSHOT", "BACKUP"] as const).map((value) => ({ value, label: LEG[value] })),
+  options: (["SNAPSHOT", "BACKUP", "ARCHIVE"] as const).map((value) => ({ value, label: LEG[value] })),
+};
+const HEALTH_CHOICE: Choice = {
+  name: "health",
+  label: "Health",
+  options: Object.entries(HEALTH).map(([value, label]) => ({ value, label })),
 };
 
-/** Restore points, of one resource or of all, with what can be done with them. */
-export function PointTable({ resourceId, full = false }: { resourceId?: string; full?: boolean }) {
+interface PointTableProps {
+  readonly resourceId?: string;
+  readonly repositoryId?: string;
+}
+
+/** Restore points, of one resource, in one repository or all, with what can be done with them. */
+export function PointTable({ resourceId, repositoryId }: PointTableProps) {
   const list = useListView(shape);
   const [selected, setSelected] = useState<readonly PointRowFragment[]>([]);
-  const [deleting, setDeleting] = useState(false);
-  const navigate = useNavigate();
-  const { where } = list.view.choices;
+  const { where, health } = list.view.choices;
   const answer = useData(
     RestorePointsDocument,
     {
@@ -46,7 +51,9 @@ export function PointTable({ resourceId, full = false }: { resourceId?: string; 
       filter: {
         search: list.view.search || undefined,
         resourceId,
+        repositoryId,
         leg: where && where in LEG ? (where as Leg) : undefined,
+        health: health && health in HEALTH ? (health as Health) : undefined,
         state: "AVAILABLE",
       },
       order: [{ field: list.view.sort, direction: list.view.descending ? "DESC" : "ASC" }],
@@ -54,95 +61,92 @@ export function PointTable({ resourceId, full = false }: { resourceId?: string; 
     { live: ["restore_point", "session"] },
   );
   const items = answer.data?.restorePoints.edges.map((edge) => edge.node) ?? [];
-  const present = selected.filter((point) => items.some((item) => item.id === point.id));
-  const [only] = present;
+  const present = items.filter((item) => selected.some((point) => point.id === item.id));
   return (
-    <>
-      <ListTable
-        title="Restore points"
-        noun="restore point"
-        variant={full ? "full-page" : "container"}
-        description={full ? "Each moment a resource can be brought back to, newest first." : undefined}
-        columns={resourceId ? columns.filter((column) => column.id !== "resource") : columns}
-        answer={answer}
-        items={items}
-        total={answer.data?.restorePoints.totalCount}
-        list={list}
-        choices={[WHERE]}
-        searchHint={resourceId ? "Find" : "Find by resource name"}
-        trackBy={(point) => point.id}
-        nameOf={(point) => `${point.resourceName}, ${LEG[point.leg]}`}
-        selection={{ type: "multi", items: present, onChange: setSelected }}
-        actions={
-          <SpaceBetween direction="horizontal" size="xs">
-            <Button disabled={present.length === 0} onClick={() => setDeleting(true)}>
-              Delete
-            </Button>
-            <ButtonDropdown
-              variant="primary"
-              disabled={present.length !== 1}
-              items={[
-                { id: "volumes", text: "Restore volumes", description: "As new volumes, attached to nothing" },
-                { id: "instance", text: "Restore instance", description: "As a new instance beside the old one" },
-              ]}
-              onItemClick={({ detail }) => {
-                if (only) void navigate(detail.id === "volumes" ? paths.restoreVolumes(only.id) : paths.restoreInstance(only.id));
-              }}
-            >
-              Restore
-            </ButtonDropdown>
-          </SpaceBetween>
-        }
-        empty={
-          <EmptyState
-            title="No restore point yet"
-            text="The first run of a policy that covers this makes one."
-          >
-            <RouterButton to={paths.policies}>Go to policies</RouterButton>
-          </EmptyState>
-        }
-      />
-      {deleting && (
-        <DeletePoints
-          points={present}
-          onClose={() => setDeleting(false)}
-          onStarted={() => {
-            setDeleting(false);
-            setSelected([]);
-          }}
-        />
-      )}
-    </>
+    <ListTable
+      title="Restore points"
+      noun="restore point"
+      variant="container"
+      columns={resourceId ? columns.filter((column) => column.id !== "resource") : columns}
+      answer={answer}
+      items={items}
+      total={answer.data?.restorePoints.totalCount}
+      list={list}
+      choices={repositoryId ? [HEALTH_CHOICE] : [WHERE, HEALTH_CHOICE]}
+      searchHint={resourceId ? "Find" : "Find by resource name"}
+      trackBy={(point) => point.id}
+      nameOf={(point) => `${point.resourceName}, ${LEG[point.leg]}`}
+      selection={{ type: "multi", items: present, onChange: setSelected }}
+      actions={<PointActions points={present} onStarted={() => setSelected([])} />}
+      empty={
+        <EmptyState
+          title="No restore point yet"
+          text={repositoryId ? "The first backup into this repository makes one." : "The first run of a policy that covers this makes one."}
+        >
+          <RouterButton to={paths.policies}>Go to policies</RouterButton>
+        </EmptyState>
+      }
+    />
   );
 }
 
 const columns: readonly Column<PointRowFragment>[] = [
-  { id: "at", header: "Moment", sortingField: "AT", isRowHeader: true, minWidth: 140, cell: (point) => <When at={point.at} /> },
+  {
+    id: "at",
+    header: "Moment",
+    sortingField: "AT",
+    isRowHeader: true,
+    minWidth: 140,
+    cell: (point) => (
+      <RouterLink to={paths.point(point.id)}>
+        <When at={point.at} />
+      </RouterLink>
+    ),
+  },
   {
     id: "resource",
     header: "Resource",
     sortingField: "RESOURCE_NAME",
-    minWidth: 120,
+    minWidth: 105,
     cell: (point) => <RouterLink to={paths.protectedResource(point.resource.id)}>{point.resourceName}</RouterLink>,
   },
-  { id: "leg", header: "Place", cell: (point) => <LegBadge leg={point.leg} /> },
   {
-    id: "where",
-    header: "Kept in",
-    minWidth: 160,
-    cell: (point) => (point.repository ? point.repository.name : `AWS, ${point.region}`),
+    id: "leg",
+    header: "Place",
+    minWidth: 150,
+    cell: (point) => (
+      <div>
+        <LegBadge leg={point.leg} />
+        <Box color="text-body-secondary" fontSize="body-s">
+          {point.repository ? point.repository.name : `AWS, ${point.region}`}
+        </Box>
+        {point.leg === "ARCHIVE" && <RetrievalIndicator retrieval={point.retrieval} />}
+      </div>
+    ),
   },
-  { id: "size", header: "Size", sortingField: "SIZE_BYTES", cell: (point) => <span className="hf-number">{gib(point.sizeBytes)}</span> },
   {
-    id: "stored",
-    header: "Added to repository",
-    cell: (point) =>
-      point.leg === "BACKUP" ? <span className="hf-number">{size(point.storedBytes)}</span> : <Box color="text-body-secondary">–</Box>,
+    id: "size",
+    header: "Size",
+    sortingField: "SIZE_BYTES",
+    minWidth: 110,
+    cell: (point) => (
+      <div>
+        <span className="hf-number">{gib(point.sizeBytes)}</span>
+        {point.repository && (
+          <Box color="text-body-secondary" fontSize="body-s">
+            <span className="hf-number">{size(point.storedBytes)}</span> added
+          </Box>
+        )}
+      </div>
+    ),
   },
+  { id: "health", header: "Health", minWidth: 120, cell: (point) => <PointHealth point={point} /> },
+  { id: "proven", header: "Last proven", sortingField: "PROVEN_AT", minWidth: 125, cell: (point) => <Proven point={point} /> },
+  { id: "kept", header: "Kept", minWidth: 130, cell: (point) => <Kept point={point} /> },
   {
     id: "policy",
     header: "Made by",
-    minWidth: 180,
+    minWidth: 140,
     cell: (point) => (
       <div>
         {point.policy ? <RouterLink to={paths.policy(point.policy.id)}>{point.policy.name}</RouterLink> : "–"}

@@ -23,6 +23,8 @@ import { ProblemAlert } from "../../ui/ProblemAlert";
 import { Waiting } from "../../ui/Waiting";
 import { WIZARD_WORDS } from "../../ui/wizardWords";
 import NotFound from "../NotFound";
+import { needsRetrieval } from "./archives";
+import { RetrievalContainer, retrievalProblem, retrievalWords, USUAL_RETRIEVAL, type RetrievalChoice } from "./RetrievalFields";
 import { readRecord } from "../resources/record";
 import { PlaceFields } from "./PlaceFields";
 import { PointSummary, SnapshotLimits } from "./PointSummary";
@@ -40,6 +42,7 @@ interface Choice {
   readonly profile: string;
   readonly imageId: string;
   readonly powerOn: boolean;
+  readonly retrieval: RetrievalChoice;
   readonly reason: string;
 }
 
@@ -73,6 +76,7 @@ function Steps({ point }: { point: PointDetail }) {
     profile: "",
     imageId: "",
     powerOn: true,
+    retrieval: USUAL_RETRIEVAL,
     reason: "",
   });
   const where = useTargets(choice.accountId, choice.region);
@@ -95,6 +99,8 @@ function Steps({ point }: { point: PointDetail }) {
   if (choice.region === "") errors.region = "Choose a Region.";
   if (!home && choice.subnetId === "") errors.subnetId = "Choose a subnet: the recorded one is in another account or Region.";
   if (choice.name.trim() === "") errors.name = "Give the instance a name.";
+  const days = retrievalProblem(point, choice.retrieval);
+  if (days) errors.retrieval = days;
   const shown = tried ? errors : {};
   const errorText = start.problem ? <ProblemText problem={start.problem} /> : undefined;
   const fields: FieldsProps = { point, choice, where, home, errors: shown, problem: start.problem, change };
@@ -108,7 +114,7 @@ function Steps({ point }: { point: PointDetail }) {
       onSubmit={() => void submit()}
       onNavigate={({ detail }) => {
         const forward = detail.requestedStepIndex > step;
-        const needed = step === 0 ? ["region", "subnetId"] : ["name"];
+        const needed = step === 0 ? ["region", "subnetId", "retrieval"] : ["name"];
         const blocked = forward && needed.some((field) => field in errors);
         setTried(blocked);
         if (!blocked) setStep(detail.requestedStepIndex);
@@ -120,6 +126,13 @@ function Steps({ point }: { point: PointDetail }) {
           content: (
             <SpaceBetween size="l">
               <PointSummary point={point} />
+              <RetrievalContainer
+                point={point}
+                disks={null}
+                choice={choice.retrieval}
+                problem={start.problem}
+                onChange={(retrieval) => change({ retrieval })}
+              />
               <NetworkFields {...fields} />
             </SpaceBetween>
           ),
@@ -152,6 +165,8 @@ function inputOf(point: PointDetail, choice: Choice): InstanceRestoreInput {
     iamInstanceProfile: choice.profile || null,
     imageId: choice.imageId.trim() || null,
     powerOn: choice.powerOn,
+    retrievalMode: choice.retrieval.mode,
+    retrievalDays: Number(choice.retrieval.days),
     reason: choice.reason.trim(),
   };
 }
@@ -284,6 +299,7 @@ function Review({ point, choice, where }: FieldsProps) {
           { label: "Instance type", value: choice.instanceType || `As recorded: ${instance.instanceType ?? "unknown"}` },
           { label: "Instance profile", value: choice.profile || `As recorded: ${instance.profile ?? "none"}` },
           { label: "Tags", value: `As recorded (${count(instance.tags.length, "tag")})` },
+          ...(needsRetrieval(point) ? [{ label: "Before", value: retrievalWords(choice.retrieval) }] : []),
           { label: "Afterwards", value: choice.powerOn ? "Started" : "Left stopped" },
         ]}
       />

@@ -19,6 +19,8 @@ import { count } from "../../format/schedule";
 import { gib } from "../../format/size";
 import { ProblemAlert } from "../../ui/ProblemAlert";
 import { Waiting } from "../../ui/Waiting";
+import { needsRetrieval } from "./archives";
+import { RetrievalContainer, retrievalProblem, retrievalWords, USUAL_RETRIEVAL } from "./RetrievalFields";
 import { readRecord } from "../resources/record";
 import NotFound from "../NotFound";
 import { PlaceFields } from "./PlaceFields";
@@ -55,6 +57,7 @@ function Steps({ point }: { point: PointDetail }) {
   const [zone, setZone] = useState(recorded.instance.zone ?? "");
   const [volumeType, setVolumeType] = useState("");
   const [suffix, setSuffix] = useState("-restored");
+  const [retrieval, setRetrieval] = useState(USUAL_RETRIEVAL);
   const [reason, setReason] = useState("");
   const [tried, setTried] = useState(false);
   const where = useTargets(accountId, region);
@@ -77,6 +80,8 @@ function Steps({ point }: { point: PointDetail }) {
         disks: disks.length === point.disks.length ? [] : disks.map((disk) => disk.diskId),
         nameSuffix: suffix,
         volumeType: volumeType || null,
+        retrievalMode: retrieval.mode,
+        retrievalDays: Number(retrieval.days),
         reason: reason.trim(),
         clientMutationId: start.key,
       },
@@ -98,7 +103,7 @@ function Steps({ point }: { point: PointDetail }) {
       onSubmit={() => void submit()}
       onNavigate={({ detail }) => {
         const forward = detail.requestedStepIndex > step;
-        const blocked = forward && ((step === 0 && disks.length === 0) || (step === 1 && (zone === "" || region === "")));
+        const blocked = forward && ((step === 0 && (disks.length === 0 || retrievalProblem(point, retrieval) !== undefined)) || (step === 1 && (zone === "" || region === "")));
         setTried(blocked);
         if (!blocked) {
           start.reset();
@@ -139,6 +144,13 @@ function Steps({ point }: { point: PointDetail }) {
                     cell: (disk) => recorded.volumes.find((volume) => volume.volumeId === disk.diskId)?.volumeType ?? "–",
                   },
                 ]}
+              />
+              <RetrievalContainer
+                point={point}
+                disks={disks.length === point.disks.length ? null : disks.map((disk) => disk.diskId)}
+                choice={retrieval}
+                problem={start.problem}
+                onChange={setRetrieval}
               />
             </SpaceBetween>
           ),
@@ -207,6 +219,7 @@ function Steps({ point }: { point: PointDetail }) {
                     { label: "Where", value: `${zone}, ${where.accounts.find((account) => account.id === accountId)?.name ?? point.resource.account.name}` },
                     { label: "Volume type", value: volumeType || "As recorded" },
                     { label: "Names", value: `As recorded, with “${suffix}” added` },
+                    ...(needsRetrieval(point) ? [{ label: "Before", value: retrievalWords(retrieval) }] : []),
                     { label: "Attached to", value: "Nothing: attach them where you need them" },
                   ]}
                 />

@@ -4,9 +4,9 @@ import { useData } from "../../api/useData";
 
 export type PointDetail = Extract<NonNullable<PointDetailQuery["node"]>, { __typename: "RestorePoint" }>;
 
-/** The restore point a wizard works from. */
+/** A restore point, for its page and for the wizards that work from it. */
 export function usePoint(id: string): { point: PointDetail | null; missing: boolean; loading: boolean; problem: Problem | null; refresh: () => void } {
-  const answer = useData(PointDetailDocument, { id });
+  const answer = useData(PointDetailDocument, { id }, { live: ["restore_point"] });
   const node = answer.data?.node;
   const point = node?.__typename === "RestorePoint" ? node : null;
   return {

@@ -1,49 +1,54 @@
 import { useState } from "react";
+import Badge from "@cloudscape-design/components/badge";
 import Box from "@cloudscape-design/components/box";
-import ButtonDropdown from "@cloudscape-design/components/button-dropdown";
 import SpaceBetween from "@cloudscape-design/components/space-between";
-import {
-  CollectGarbageDocument,
-  RemoveRepositoryDocument,
-  RepositoriesDocument,
-  type RepositoryOrderField,
-  type RepositoryRowFragment,
-  type StorageKind,
-} from "../../api/generated";
-import { useCommand, useData } from "../../api/useData";
-import { useNotifications } from "../../app/notifications";
+import StatusIndicator from "@cloudscape-design/components/status-indicator";
+import { RepositoriesDocument, type RepositoryOrderField, type RepositoryRowFragment, type StorageClass, type StorageKind } from "../../api/generated";
+import { useData } from "../../api/useData";
 import { Page } from "../../app/page";
 import { paths } from "../../app/paths";
-import { count } from "../../format/schedule";
 import { size } from "../../format/size";
-import { STORAGE_KIND } from "../../format/words";
+import { ENCRYPTION, STORAGE_CLASS_SHORT, STORAGE_KIND } from "../../format/words";
 import { ListTable, type Choice, type Column } from "../../listing/ListTable";
 import type { ListShape } from "../../listing/address";
 import { useListView } from "../../listing/useListView";
-import { Confirm } from "../../ui/Confirm";
 import { EmptyState } from "../../ui/EmptyState";
 import { HealthIndicator } from "../../ui/indicators";
-import { RouterButton } from "../../ui/RouterLink";
+import { RouterButton, RouterLink } from "../../ui/RouterLink";
 import { When } from "../../ui/When";
+import { RepositoryActions } from "./RepositoryActions";
 
-const shape: ListShape<RepositoryOrderField> = { fields: ["NAME", "CREATED_AT"], sort: "NAME", descending: false, choices: ["kind"] };
+const shape: ListShape<RepositoryOrderField> = {
+  fields: ["NAME", "CREATED_AT", "STORED_BYTES"],
+  sort: "NAME",
+  descending: false,
+  choices: ["kind", "class"],
+};
 const KIND: Choice = {
   name: "kind",
   label: "Kind",
   options: Object.entries(STORAGE_KIND).map(([value, label]) => ({ value, label })),
 };
+const CLASS: Choice = {
+  name: "class",
+  label: "Class",
+  options: Object.entries(STORAGE_CLASS_SHORT).map(([value, label]) => ({ value, label })),
+};
 
 export default function Repositories() {
   const list = useListView(shape);
   const [selectedId, setSelectedId] = useState<string | null>(null);
-  const [asking, setAsking] = useState<"clean" | "remove" | null>(null);
-  const { kind } = list.view.choices;
+  const { kind, class: storageClass } = list.view.choices;
   const answer = useData(
     RepositoriesDocument,
     {
       first: list.size,
       offset: list.offset,
-      filter: { search: list.view.search || undefined, kind: kind && kind in STORAGE_KIND ? (kind as StorageKind) : undefined },
+      filter: {
+        search: list.view.search || undefined,
+        kind: kind && kind in STORAGE_KIND ? (kind as StorageKind) : undefined,
+        storageClass: storageClass && storageClass in STORAGE_CLASS_SHORT ? [storageClass as StorageClass] : undefined,
+      },
       order: [{ field: list.view.sort, direction: list.view.descending ? "DESC" : "ASC" }],
     },
     { live: ["repository", "restore_point", "session"] },
@@ -55,29 +60,27 @@ export default function Repositories() {
       <ListTable
         title="Repositories"
         noun="repository"
-        description="Where backups are kept: encrypted, deduplicated, and readable with their password alone."
+        description="Where backups are kept: encrypted, deduplicated, and readable with their password or key alone."
         columns={columns}
         answer={answer}
         items={items}
         total={answer.data?.repositories.totalCount}
         list={list}
-        choices={[KIND]}
+        choices={[KIND, CLASS]}
         searchHint="Find by name"
         trackBy={(repository) => repository.id}
         nameOf={(repository) => repository.name}
         selection={{ type: "single", items: selected ? [selected] : [], onChange: ([item]) => setSelectedId(item?.id ?? null) }}
         actions={
           <SpaceBetween direction="horizontal" size="xs">
-            <ButtonDropdown
-              disabled={!selected}
-              items={[
-                { id: "clean", text: "Clean up", description: "Free space no restore point needs" },
-                { id: "remove", text: "Remove" },
-              ]}
-              onItemClick={({ detail }) => setAsking(detail.id as "clean" | "remove")}
-            >
-              Actions
-            </ButtonDropdown>
+            <RepositoryActions
+              repository={selected}
+              onChanged={answer.refresh}
+              onRemoved={() => {
+                setSelectedId(null);
+                answer.refresh();
+              }}
+            />
             <RouterButton to={paths.newRepository} variant="primary">
               Add repository
             </RouterButton>
@@ -91,18 +94,6 @@ export default function Repositories() {
           </EmptyState>
         }
       />
-      {asking === "clean" && selected && <CleanUp repository={selected} onClose={() => setAsking(null)} />}
-      {asking === "remove" && selected && (
-        <Remove
-          repository={selected}
-          onClose={() => setAsking(null)}
-          onRemoved={() => {
-            setAsking(null);
-            setSelectedId(null);
-            answer.refresh();
-          }}
-        />
-      )}
     </Page>
   );
 }
@@ -113,10 +104,10 @@ const columns: readonly Column<RepositoryRowFragment>[] = [
     header: "Name",
     sortingField: "NAME",
     isRowHeader: true,
-    minWidth: 160,
+    minWidth: 150,
     cell: (repository) => (
       <div>
-        <Box variant="strong">{repository.name}</Box>
+        <RouterLink to={paths.repository(repository.id)}>{repository.name}</RouterLink>
         {repository.description && (
           <Box color="text-body-secondary" fontSize="body-s">
             {repository.description}
@@ -125,71 +116,55 @@ const columns: readonly Column<RepositoryRowFragment>[] = [
       </div>
     ),
   },
-  { id: "kind", header: "Kind", cell: (repository) => STORAGE_KIND[repository.kind] },
-  { id: "place", header: "Place", minWidth: 200, cell: (repository) => <Box variant="code">{repository.url}</Box> },
-  { id: "state", header: "Status", minWidth: 120, cell: (repository) => <HealthIndicator state={repository.state} problem={repository.problem} /> },
-  { id: "stored", header: "Stored", cell: (repository) => <span className="hf-number">{size(repository.storedBytes)}</span> },
-  { id: "points", header: "Backups", cell: (repository) => repository.pointCount.toLocaleString("en-US") },
-  { id: "account", header: "AWS account", cell: (repository) => repository.account?.name ?? "–" },
-  { id: "created", header: "Added", sortingField: "CREATED_AT", cell: (repository) => <When at={repository.createdAt} /> },
+  {
+    id: "place",
+    header: "Place",
+    minWidth: 180,
+    cell: (repository) => (
+      <div>
+        <span className="hf-place">{repository.url}</span>
+        <Box color="text-body-secondary" fontSize="body-s">
+          {STORAGE_KIND[repository.kind]}
+          {repository.account && `, ${repository.account.name}`}
+        </Box>
+      </div>
+    ),
+  },
+  { id: "state", header: "Status", minWidth: 115, cell: (repository) => <HealthIndicator state={repository.state} problem={repository.problem} /> },
+  {
+    id: "class",
+    header: "Class",
+    minWidth: 105,
+    cell: (repository) => (
+      <SpaceBetween size="xxs">
+        <span>{repository.kind === "LOCAL" ? "–" : STORAGE_CLASS_SHORT[repository.storageClass]}</span>
+        {repository.immutable && <Badge color="green">Locked</Badge>}
+      </SpaceBetween>
+    ),
+  },
+  { id: "encryption", header: "Opens with", minWidth: 105, cell: (repository) => ENCRYPTION[repository.encryption] },
+  {
+    id: "stored",
+    header: "Stored",
+    sortingField: "STORED_BYTES",
+    cell: (repository) => <span className="hf-number">{size(repository.storedBytes)}</span>,
+  },
+  {
+    id: "points",
+    header: "Backups",
+    minWidth: 120,
+    cell: (repository) => (
+      <div>
+        {repository.pointCount.toLocaleString("en-US")}
+        {repository.incompletePointCount > 0 && (
+          <div>
+            <StatusIndicator type="error" wrapText={false}>
+              {repository.incompletePointCount.toLocaleString("en-US")} incomplete
+            </StatusIndicator>
+          </div>
+        )}
+      </div>
+    ),
+  },
+  { id: "checked", header: "Last check", cell: (repository) => <When at={repository.checkedAt} ago none="Never" /> },
 ];
-
-interface AskProps {
-  readonly repository: RepositoryRowFragment;
-  readonly onClose: () => void;
-}
-
-function CleanUp({ repository, onClose }: AskProps) {
-  const collect = useCommand(CollectGarbageDocument);
-  const notifications = useNotifications();
-  return (
-    <Confirm
-      title={`Clean up ${repository.name}?`}
-      action="Clean up"
-      busy={collect.busy}
-      problem={collect.problem}
-      onClose={onClose}
-      onConfirm={() => {
-        void collect.run({ input: { id: repository.id, clientMutationId: collect.key } }).then(({ data }) => {
-          if (!data) return;
-          if (data.collectGarbage.session) notifications.session(data.collectGarbage.session);
-          onClose();
-        });
-      }}
-    >
-      Data that no restore point needs is deleted. It takes two passes with some time between them, so space may be freed only by the next one.
-      Backups can run meanwhile.
-    </Confirm>
-  );
-}
-
-function Remove({ repository, onClose, onRemoved }: AskProps & { onRemoved: () => void }) {
-  const remove = useCommand(RemoveRepositoryDocument);
-  const notifications = useNotifications();
-  return (
-    <Confirm
-      title={`Remove ${repository.name}?`}
-      action="Remove"
-      busy={remove.busy}
-      problem={remove.problem}
-      onClose={onClose}
-      onConfirm={() => {
-        void remove.run({ input: { id: repository.id } }).then(({ problem }) => {
-          if (problem) return;
-          notifications.success(`Repository ${repository.name} is removed from Holdfast; its files are still there.`);
-          onRemoved();
-        });
-      }}
-    >
-      <ul className="hf-sentences">
-        <li>Its files stay where they are, at {repository.url}.</li>
-        <li>
-          {repository.pointCount > 0
-            ? `${count(repository.pointCount, "backup")} can no longer be restored from here until it is added again.`
-            : "It holds no backup."}
-        </li>
-        <li>To add it again you need its password. Holdfast forgets it.</li>
-      </ul>
-    </Confirm>
-  );
-}

@@ -5,7 +5,7 @@ import Container from "@cloudscape-design/components/container";
 import FormField from "@cloudscape-design/components/form-field";
 import Header from "@cloudscape-design/components/header";
 import Input from "@cloudscape-design/components/input";
-import KeyValuePairs from "@cloudscape-design/components/key-value-pairs";
+import KeyValuePairs, { type KeyValuePairsProps } from "@cloudscape-design/components/key-value-pairs";
 import Select from "@cloudscape-design/components/select";
 import SpaceBetween from "@cloudscape-design/components/space-between";
 import StatusIndicator from "@cloudscape-design/components/status-indicator";
@@ -166,7 +166,7 @@ function Found({ folder }: { folder: FoundFolder }) {
       <StatusIndicator type="success">Ready for a new repository</StatusIndicator>
     );
   const deletion = folder.immutable ? "Locked: nobody can delete backups before their time" : "Not locked: whoever may write there can delete";
-  const items = [
+  const items: KeyValuePairsProps.Pair[] = [
     { label: "Folder", value: <Box variant="code">{folder.url}</Box> },
     { label: "State", value: state },
     { label: "Protection from deletion", value: deletion },

@@ -19,13 +19,14 @@ import { paths } from "../../app/paths";
 import { elapsed } from "../../format/time";
 import { count } from "../../format/schedule";
 import { percent, rate, size } from "../../format/size";
-import { isFinal, SESSION_KIND, taskKind } from "../../format/words";
+import { isFinal, taskKind } from "../../format/words";
 import { Confirm } from "../../ui/Confirm";
 import { EmptyState } from "../../ui/EmptyState";
 import { Progress, StateIndicator } from "../../ui/indicators";
 import { ProblemAlert } from "../../ui/ProblemAlert";
 import { RouterButton, RouterLink } from "../../ui/RouterLink";
 import { Waiting } from "../../ui/Waiting";
+import { SessionKindName } from "../../ui/SessionKindName";
 import { Took, useNow, When } from "../../ui/When";
 import NotFound from "../NotFound";
 import { SessionLog } from "./SessionLog";
@@ -73,7 +74,12 @@ function Heading({ session, onChanged }: { session: SessionDetail; onChanged: ()
     <>
       <Header
         variant="h1"
-        description={`${SESSION_KIND[session.kind]}${session.reason ? ` · ${session.reason}` : ""}`}
+        description={
+          <>
+            <SessionKindName kind={session.kind} />
+            {session.reason && ` · ${session.reason}`}
+          </>
+        }
         actions={
           <SpaceBetween direction="horizontal" size="xs">
             {session.policy && <RouterButton to={paths.policy(session.policy.id)}>Show policy</RouterButton>}

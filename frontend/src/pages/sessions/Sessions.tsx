@@ -10,6 +10,7 @@ import { useListView } from "../../listing/useListView";
 import { EmptyState } from "../../ui/EmptyState";
 import { Progress, StateIndicator } from "../../ui/indicators";
 import { RouterButton, RouterLink } from "../../ui/RouterLink";
+import { SessionKindName } from "../../ui/SessionKindName";
 import { Took, When } from "../../ui/When";
 
 const shape: ListShape<SessionOrderField> = {
@@ -33,7 +34,7 @@ export const sessionColumns: readonly Column<SessionRowFragment>[] = [
     minWidth: 180,
     cell: (session) => <RouterLink to={paths.session(session.id)}>{session.name}</RouterLink>,
   },
-  { id: "kind", header: "Kind", cell: (session) => SESSION_KIND[session.kind] },
+  { id: "kind", header: "Kind", minWidth: 140, cell: (session) => <SessionKindName kind={session.kind} /> },
   {
     id: "state",
     header: "Status",
@@ -83,7 +84,7 @@ export function SessionTable({ policyId }: { policyId?: string }) {
       title="Sessions"
       noun="session"
       variant={policyId ? "container" : "full-page"}
-      description={policyId ? undefined : "Everything the appliance did or is doing: policy runs, restores, rescans, clean-ups."}
+      description={policyId ? undefined : "Everything the appliance did or is doing: policy runs, restores, rescans, checks."}
       columns={policyId ? sessionColumns.filter((column) => column.id !== "kind") : sessionColumns}
       answer={answer}
       items={answer.data?.sessions.edges.map((edge) => edge.node) ?? []}
