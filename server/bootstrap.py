@@ -41,7 +41,6 @@ from server.workloads import workloads
 OPEN_REPOSITORIES: Final = 16  # kept open per process; one more closes the one unused longest
 WAIT_MAX_SECONDS: Final = 15.0
 APPLIANCE_ID: Final = "appliance-id"
-CACHE: Final = "cache"  # beneath the data folder: deduplication indexes; may be deleted at any time
 
 _log = logging.getLogger(__name__)
 
@@ -195,7 +194,7 @@ class Repositories:
         self._store = store
         self._aws = aws
         self._clock = clock
-        self._runtime = Runtime(cache=settings.data_dir / CACHE, level=settings.compression_level)
+        self._runtime = Runtime(cache=settings.cache_folder, level=settings.compression_level)
         self._open: OrderedDict[tuple[object, ...], OpenRepository] = OrderedDict()
         self._lock = threading.Lock()
         self._opening: dict[tuple[object, ...], threading.Lock] = {}

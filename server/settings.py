@@ -98,6 +98,11 @@ class Settings:
     def initial_password_file(self) -> Path:
         return self.data_dir / "initial-password"
 
+    @property
+    def cache_folder(self) -> Path:
+        """What is kept to be faster, such as deduplication indexes; may be deleted while nothing runs."""
+        return self.data_dir / "cache"
+
     def need_database_url(self) -> str:
         """The database's address. Raises Misconfigured when none is set."""
         if self.database_url is None:

@@ -15,7 +15,8 @@ from uuid import UUID
 
 import typer
 
-from server.domain.errors import InvalidInput, NotFound
+from server.cli.output import say
+from server.domain.errors import InvalidInput, NotFound, WrongPassword
 from server.ports import Blobs
 from server.repository import layout
 
@@ -57,6 +58,7 @@ class Place:
         if parts.scheme == "s3":
             if not parts.netloc:
                 _wrong_address(self.url)
+            self._check_endpoint()
             return self._s3(parts.netloc, unquote(parts.path).strip("/"))
         if parts.scheme == "file":
             if parts.netloc not in ("", "localhost") or not parts.path:
@@ -97,15 +99,28 @@ class Place:
 
         clock, blobs = SystemClock(), self.blobs()
         if self.kms_key is None and self.password_file is None and not os.environ.get(PASSWORD_VARIABLE):
-            self._explain()  # before a password is asked for that cannot help
-        return Repository.open(blobs, self.secret(), clock=clock, owner=owner)
+            self._explain(self.peek())  # before a password is asked for that cannot help
+        try:
+            return Repository.open(blobs, self.secret(), clock=clock, owner=owner)
+        except WrongPassword as wrong:
+            hint = _shown(self.peek().hint)
+            if not hint:
+                raise
+            raise WrongPassword(wrong.message, remedy=f"{wrong.remedy} Its reminder: {hint}") from wrong
 
-    def _explain(self) -> None:
-        header = self.peek()
+    @staticmethod
+    def _explain(header: Header) -> None:
         if not header.password and header.kms_keys:
             raise InvalidInput(
                 f"The repository opens with the KMS key {header.kms_keys[0]}.", remedy="Give it as --kms-key if you trust it."
             )
+        if header.hint:
+            say(f"Reminder of the password: {_shown(header.hint)}")
+
+    def _check_endpoint(self) -> None:
+        parts = urlsplit(self.endpoint_url or "https://aws")
+        if parts.scheme not in ("http", "https") or not parts.netloc:
+            raise InvalidInput(f"{self.endpoint_url!r} is no address of a service.", remedy="Write http://HOST:PORT or https://HOST.")
 
     def _s3(self, bucket: str, folder: str) -> Blobs:
         from server.adapters.aws import Boto3Aws
@@ -185,6 +200,11 @@ def _folder(path: Path) -> Blobs:
     from server.adapters.blobs.local import LocalBlobs
 
     return LocalBlobs(path)
+
+
+def _shown(hint: str) -> str:
+    """A hint on one line, without what would move the cursor: nobody vouches for it before the repository is open."""
+    return "".join(character for character in hint if character.isprintable())
 
 
 def _wrong_address(url: str) -> NoReturn:

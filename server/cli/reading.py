@@ -14,7 +14,7 @@ import typer
 
 from server.cli.output import moment, progress, say, size, working
 from server.cli.place import Place, PointId, at_place, find_point
-from server.domain.errors import InvalidInput
+from server.domain.errors import AlreadyThere, InvalidInput
 from server.domain.repository import RetrievalMode
 from server.ports import BLOCK_SIZE
 
@@ -75,7 +75,7 @@ def cat(
         view = DiskView(repo, manifest, disk, BlockCache(pool))
         end = view.size_bytes if length is None else offset + length
         if end > view.size_bytes or offset > end:
-            raise InvalidInput(f"{disk} has {view.size_bytes} bytes.")
+            raise InvalidInput(f"{disk} has {view.size_bytes} bytes.", remedy="Choose an offset and a length within them.")
         for at in range(offset, end, STEP):
             for piece in view.read(at, min(STEP, end - at)):
                 sys.stdout.buffer.write(ZEROS[: piece.length] if piece.data is None else piece.data)
@@ -186,7 +186,11 @@ def _targets(disks: Sequence[DiskRecord], to: Path) -> list[tuple[DiskRecord, Pa
         to.mkdir(parents=True, exist_ok=True)
     except OSError as failure:
         raise InvalidInput(f"Cannot make the folder {to} ({failure.strerror}).") from failure
-    return [(disk, to / f"{disk.disk_id.replace('/', '_')}.img") for disk in disks]
+    targets = [(disk, to / f"{disk.disk_id.replace('/', '_')}.img") for disk in disks]
+    for _, target in targets:  # all before the first, which may take hours
+        if target.exists():
+            raise AlreadyThere(f"{target} exists already.", remedy="Choose another folder, or move the file away.")
+    return targets
 
 
 def _restore(repo: Repository, manifest: Manifest, disk: DiskRecord, target: Path) -> None:

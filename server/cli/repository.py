@@ -187,7 +187,7 @@ def _told(problems: Iterator[Problem], *, print_json: bool) -> list[Problem]:
     for problem in problems:
         found.append(problem)
         if not print_json:
-            sys.stdout.write(f"{problem.object}: {problem.message}\n")
+            sys.stdout.write(f"{problem.object}: {problem.message}\n" if problem.object else f"{problem.message}\n")
             for harm in problem.harm:
                 where = f" {harm.disk_id} bytes {harm.start}–{harm.end}" if harm.disk_id else ""
                 sys.stdout.write(f"    hurts point {harm.point_id}{where}\n")

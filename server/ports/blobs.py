@@ -103,8 +103,13 @@ class Blobs(Protocol):
         (names the object) when one is absent; InvalidInput when the store has no locks."""
         ...
 
+    def hidden(self, prefix: str = "") -> Iterator[str]:
+        """Names of objects below ``prefix`` that a deletion by somebody else hides, in a bucket with versions."""
+        ...
+
     def reveal(self, name: str) -> bool:
-        """Undo a deletion somebody else made in a bucket with versions: True when the object is there again."""
+        """Undo a deletion somebody else made in a bucket with versions, and what somebody put, without a lock, over an object
+        that has one: True when the object is there."""
         ...
 
     def retrieve(self, name: str, *, mode: RetrievalMode, days: int) -> None:

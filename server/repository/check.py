@@ -11,19 +11,21 @@ from functools import partial
 from typing import Literal
 from uuid import UUID
 
-from server.domain.errors import Cancelled, Damaged, ForeignFormat, InvalidInput, NotFound
+from server.domain.errors import Archived, Cancelled, Damaged, ForeignFormat, InvalidInput, NotFound
+from server.domain.repository import StorageClass
 from server.ports import BLOCK_SIZE
 from server.repository import layout
 from server.repository.control import Control
 from server.repository.crypto import CHECK_REMEDY, TYPE_DATA_PACK, TYPE_TREE_PACK
-from server.repository.damage import Bad, known_damage, write_damage
+from server.repository.damage import MAX_BAD, Bad, known_damage, write_damage
 from server.repository.fetch import Fetcher, NodeAt
-from server.repository.findings import Blame, Findings, Harm, Problem
+from server.repository.findings import MAX_FINDINGS, Blame, Findings, Harm, Problem
 from server.repository.manifest import DiskRecord, Manifest
 from server.repository.moved import Forwarder
 from server.repository.pack import footer_in
 from server.repository.repository import Repository
 from server.repository.tree import LEAF_BITS, PAGE_BITS, Entry, Slots, content_root
+from server.repository.vault import Vault
 from server.repository.walk import PackIndex, Visited
 
 __all__ = ["Harm", "Level", "Problem", "Sample", "check", "record", "undelete"]
@@ -31,6 +33,8 @@ __all__ = ["Harm", "Level", "Problem", "Sample", "check", "record", "undelete"]
 THREADS = 4
 CHUNK = 16  # blocks read at once
 HEADS = 64  # packs asked for at once
+
+_WRITTEN_ONCE = (layout.PACKS, layout.TREES, layout.POINTS, layout.MOVED)
 
 Level = Literal["structure", "available", "content"]
 
@@ -68,8 +72,10 @@ def check(
     vault = repo.vault
     checker = _Checker(repo, level, sample, control or Control())
     chosen: list[UUID] = []
+    met: set[UUID] = set()
     with vault.pool(THREADS, "check") as pool:
         for point_id, promised in _in_order(repo, level, points):
+            met.add(point_id)
             manifest, problem = _manifest(repo, point_id)
             if problem is not None:
                 yield problem
@@ -80,11 +86,15 @@ def check(
                 yield from _root_problem(repo, manifest, disk)
                 checker.examine(disk, promised, pool)
             checker.point(point_id, promised)
+    for point_id in sorted(set(points or ()) - met - set(repo.forgotten())):
+        name = layout.point(point_id)
+        yield Problem(name, f"{name} is missing.", (Harm(point_id, "", 0, 0),))
     for blob in vault.blobs.list(layout.POINTS):
         if layout.uuid_of(blob.name) is None:
             yield Problem(blob.name, f"{blob.name} is no point's name.", ())
     if checker.found.things or checker.found.locks:
         yield from _attribute(checker, chosen)
+    yield from checker.left_out()
 
 
 def record(repo: Repository, problems: Iterable[Problem]) -> None:
@@ -99,11 +109,20 @@ def record(repo: Repository, problems: Iterable[Problem]) -> None:
 
 
 def undelete(repo: Repository, problems: Iterable[Problem]) -> list[str]:
-    """Bring back packs that somebody else deleted in a bucket with versions; their names. Check again afterwards."""
+    """Bring back what somebody else deleted, or put something over, in a bucket with versions; the names. Check again
+    afterwards."""
     vault = repo.vault
     vault.check_owner()
-    names = {_name(bad.type, bad.pack) for problem in problems for bad in problem.bad if not bad.length}
-    return [name for name in sorted(names) if vault.patiently(partial(vault.blobs.reveal, name))]
+    names = {problem.object for problem in problems} | {_name(bad.type, bad.pack) for each in problems for bad in each.bad}
+    return [name for name in sorted(names) if name.startswith(_WRITTEN_ONCE) and brought_back(vault, name)]
+
+
+def brought_back(vault: Vault, name: str) -> bool:
+    """Whether the object was hidden and is there again."""
+    before = vault.patiently(lambda: vault.blobs.head(name))
+    vault.patiently(lambda: vault.blobs.reveal(name))
+    after = vault.patiently(lambda: vault.blobs.head(name))
+    return after is not None and (before is None or before.version != after.version)
 
 
 # ---- examining --------------------------------------------------------------------------------------------------------
@@ -174,8 +193,8 @@ class _Checker:
             self._submit(pool.submit(self._blocks, chunk))
 
     def _wanted(self, entry: Entry) -> bool:
-        if self._recorded.hurts(TYPE_DATA_PACK, entry):
-            return True
+        if self._recorded.hurts(TYPE_DATA_PACK, entry) and self._vault.storage_class is StorageClass.STANDARD:
+            return True  # in an archive it cannot be read: there only packs that are missing or cut off are known
         return self._level == "content" and (self._sample is None or self._sample.has(entry))
 
     def _there(self, entry: Entry, promised: datetime | None, pool: Executor) -> bool:
@@ -236,6 +255,16 @@ class _Checker:
                     self._fetcher.blocks([entry])
                 except Damaged as damaged:
                     self.found.item(TYPE_DATA_PACK, entry, damaged)
+
+    def left_out(self) -> Iterator[Problem]:
+        """What keeps the check from telling that whatever it does not name is whole."""
+        if self.found.full:
+            text = f"So much is damaged that the check ended after {MAX_FINDINGS} things: not everything was looked at."
+        elif len(self._recorded.bad) >= MAX_BAD and (self._level != "content" or self._sample is not None):
+            text = f"More was damaged than the {MAX_BAD} things that are kept on record: check all of the content."
+        else:
+            return
+        yield Problem("", text, (), unfinished=True)
 
     # -- availability
 
@@ -338,8 +367,13 @@ def _root_problem(repo: Repository, manifest: Manifest, disk: DiskRecord) -> Ite
 
 def _readable(repo: Repository, fetcher: Fetcher, bad: Bad) -> bool:
     """Whether what was bad can be read again: the pack is complete, or a copy of the item authenticates."""
-    if bad.length:
-        return fetcher.authentic(bad.type, bad.pack, bad.offset, bad.length)
+    try:
+        return fetcher.authentic(bad.type, bad.pack, bad.offset, bad.length) if bad.length else _complete(repo, bad)
+    except Archived:
+        return False  # nobody can tell
+
+
+def _complete(repo: Repository, bad: Bad) -> bool:
     vault, name = repo.vault, _name(bad.type, bad.pack)
     blob = vault.patiently(lambda: vault.blobs.head(name))
     if blob is None:

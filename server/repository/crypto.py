@@ -319,5 +319,5 @@ def open_slot(slot: Mapping[str, Any], secret: Secret) -> Keys:
 def _password_kek(slot: Mapping[str, Any], password: str) -> bytes:
     kek, verifier_key = _stretch(password, slot["kdf"])
     if not hmac.compare_digest(_verifier(verifier_key, UUID(slot["id"])), _unb64(slot["verifier"])):
-        raise WrongPassword("The repository password is wrong.", remedy="Enter the password the repository was made with.")
+        raise WrongPassword("The repository password is wrong.", remedy="Enter the one it was made with, or was given since.")
     return kek

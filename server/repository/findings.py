@@ -27,12 +27,14 @@ class Harm:
 @dataclass(frozen=True, slots=True)
 class Problem:
     """Something damaged or missing, ``object`` in the store, and everything it hurts. Without harm nothing is lost (yet): a
-    lock is too short. ``bad``: what ``record`` keeps for healing."""
+    lock is too short. ``bad``: what ``record`` keeps for healing. ``unfinished``: no object, but that not everything was looked
+    at, so that what is not named here need not be whole."""
 
     object: str
     message: str
     harm: tuple[Harm, ...]
     bad: tuple[Bad, ...] = ()
+    unfinished: bool = False
 
 
 @dataclass(slots=True)
@@ -44,7 +46,7 @@ class Findings:
 
     @property
     def full(self) -> bool:
-        return len(self.things) + len(self.locks) >= MAX_FINDINGS
+        return len(self.things) >= MAX_FINDINGS
 
     def item(self, pack_type: int, entry: Entry, damaged: Damaged) -> None:
         self.things[Bad(pack_type, entry.pack, entry.offset, entry.length)] = damaged
@@ -53,6 +55,8 @@ class Findings:
         self.things[Bad(pack_type, pack[:16])] = damaged
 
     def unlocked(self, name: str, locked: datetime | None, promised: datetime) -> None:
+        if len(self.locks) >= MAX_FINDINGS:
+            return
         until = f"only until {locked:%Y-%m-%d %H:%M}" if locked else "not at all"
         self.locks[name] = f"{name} is locked {until}; a restore point that needs it promises {promised:%Y-%m-%d %H:%M} UTC."
 

@@ -50,9 +50,9 @@ class Header:
 def peek(blobs: Blobs, *, clock: Clock) -> Header:
     """Identity, owner and password hint without the secret. Errors: NotFound, ForeignFormat, Damaged, the storage's."""
     config = _read_config(blobs, clock)
-    owner = read_owner(blobs, clock)
     slots = list(_slots(blobs, clock))
     try:
+        owner = _owner_or_creator(blobs, clock, config)
         return Header(
             id=_uuid_in(config, "id"),
             version=int(config["version"]),
@@ -149,10 +149,14 @@ def _read_config(blobs: Blobs, clock: Clock) -> dict[str, Any]:
         config = read_plain(blobs, clock, layout.CONFIG, "holdfast-repository")
     except NotFound:
         if next(iter(blobs.list()), None) is None:
-            raise NotFound(f"There is no repository at {blobs.url}: the folder is empty.", remedy="Create one.") from None
-        raise foreign from None
+            raise NotFound(
+                f"There is no repository at {blobs.url}: nothing lies there.", remedy="Check the address, or create one there."
+            ) from None
+        if not _looks_ours(blobs):
+            raise foreign from None
+        raise Damaged(f"The repository at {blobs.url} has lost its config.", remedy="Restore it from a copy.") from None
     except Damaged:
-        if next(iter(blobs.list(layout.KEYS)), None) is None or blobs.head(layout.OWNER) is None:
+        if not _looks_ours(blobs):
             raise foreign from None
         raise
     unknown = config.get("requires")
@@ -163,6 +167,11 @@ def _read_config(blobs: Blobs, clock: Clock) -> dict[str, Any]:
             remedy="Use a newer Holdfast for this repository.",
         )
     return config
+
+
+def _looks_ours(blobs: Blobs) -> bool:
+    """Without its config."""
+    return next(iter(blobs.list(layout.KEYS)), None) is not None and blobs.head(layout.OWNER) is not None
 
 
 def _uuid_in(record: dict[str, Any], key: str) -> UUID:
@@ -246,6 +255,14 @@ def _owner_record(repository_id: UUID, owner: UUID, now: datetime, generation: i
         "since": now.isoformat(),
         "generation": generation,
     }
+
+
+def _owner_or_creator(blobs: Blobs, clock: Clock, config: dict[str, Any]) -> dict[str, Any]:
+    """The owner record, or what it will say once its creator, who died before writing it, comes back."""
+    try:
+        return read_owner(blobs, clock)
+    except NotFound:
+        return {"owner": config["createdBy"], "since": config["created"]}
 
 
 def _first_owner(blobs: Blobs, clock: Clock, keys: Keys, config: dict[str, Any]) -> None:

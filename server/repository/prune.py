@@ -131,13 +131,13 @@ def _mark(
         _chosen(vault, reach, earlier, facts, region, hooks),
         tuple(sorted(reach.winding))[:FLATTEN_LIMIT],
     )
+    superseded = [each.name for each in vault.blobs.list(layout.GC_MARKS)]  # later ones are not ours to delete
     mark_id = write_mark(vault, mark)
     points = reach.forgotten - reach.kept
     final = points & reach.there & (swept.begun | {UUID(point) for point in state.get("final", ())})
     content = {"phase": "marked", "mark": mark_id, "points": _texts(points), "final": _texts(final), "turn": turn}
     write_state(vault, content, blob)
-    stale = [each.name for each in vault.blobs.list(layout.GC_MARKS) if each.name != layout.GC_MARKS + mark_id]
-    vault.patiently(lambda: vault.blobs.delete(stale))
+    vault.patiently(lambda: vault.blobs.delete(superseded))
     return _report(vault, swept, mark, total, data.marked_count() + trees.marked_count(), region)
 
 

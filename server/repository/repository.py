@@ -190,13 +190,14 @@ class Repository:
         """Hide the point; its data goes with the second collection after. Idempotent, also when it is gone already."""
         self.vault.check_owner()
         name = layout.forgotten(point_id)
-        if self.vault.patiently(lambda: self.vault.blobs.head(layout.point(point_id))) is None or self._is_forgotten(point_id):
+        there = self.vault.patiently(lambda: self.vault.blobs.head(layout.point(point_id)))
+        tombstone = self.vault.patiently(lambda: self.vault.blobs.head(name))
+        if there is None or (tombstone is not None and not _says_recalled(tombstone)):
             return
         sealed = self.vault.seal(name, TYPE_TOMBSTONE, {"point": str(point_id), "at": self.vault.clock.now().isoformat()})
-        recalled = self.vault.patiently(lambda: self.vault.blobs.head(name))
         try:
-            if recalled is not None:
-                self.vault.replace(name, sealed, recalled.version)
+            if tombstone is not None:
+                self.vault.replace(name, sealed, tombstone.version)
             else:
                 self.vault.put_once(name, sealed)
         except AlreadyThere:

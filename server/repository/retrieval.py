@@ -58,13 +58,13 @@ def _follow(vault: Vault, packs: set[bytes]) -> None:
     """Add the packs that items of ``packs`` were moved to, by healing; take away those that are gone since."""
     recorded = {layout.moved_pack_of(blob.name) for blob in vault.blobs.list(layout.MOVED)}
     unseen = packs & recorded
+    led = set(unseen)
     while unseen:
-        pack = unseen.pop()
-        targets = {move.ref[:16] for record in read_moves(vault, TYPE_DATA_PACK, pack) for move in record}
-        unseen |= targets & recorded - packs
-        packs |= targets
-        if _blob(vault, layout.data_pack(pack)) is None:
-            packs.discard(pack)
+        targets = {move.ref[:16] for record in read_moves(vault, TYPE_DATA_PACK, unseen.pop()) for move in record}
+        unseen |= targets & recorded - led
+        led |= targets
+    packs |= led
+    packs -= {pack for pack in led if _blob(vault, layout.data_pack(pack)) is None}
 
 
 @dataclass(frozen=True, slots=True)

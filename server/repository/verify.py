@@ -170,10 +170,13 @@ class _Work:
         reader = self._reader(disk)
         if reader is None:
             return {}
-        known = reader.entry(0, at.number)
-        if known is None:
-            return {}
-        return None if known == at.entry else reader.node(0, at.number)
+        try:
+            known = reader.entry(0, at.number)
+            if known is None:
+                return {}
+            return None if known == at.entry else reader.node(0, at.number)
+        except Damaged:
+            return {}  # the parent's, not this point's
 
     def _reader(self, disk: DiskRecord) -> TreeReader | None:
         record = self._parent.disk(disk.disk_id) if self._parent else None

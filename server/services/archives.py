@@ -316,7 +316,10 @@ def _registered(run: Run, job: _Job, manifest: Manifest) -> Done:
     point = _point(run, job, manifest, now)
 
     def change(tx: Tx) -> None:
-        tx.points.add(point)
+        if point.id in tx.points.many([point.id]):  # a rescan of the archive was faster
+            tx.points.save(point)
+        else:
+            tx.points.add(point)
         row = tx.repositories.get(job.row.id, lock=True)
         total = row.stored_bytes + manifest.stored_bytes
         tx.repositories.save(replace(row, stored_bytes=total, revision=row.revision + 1))

@@ -281,10 +281,11 @@ def _next(run: Run, job: Job, manifest: Manifest, lines: tuple[Line, ...], chang
     verify = bool(run.task.document.get("verify"))
     with run.app.store.transaction() as tx:
         hurt = bool(run.task.document.get("healing")) and bool(checks.incomplete(tx, job.row.id))
+        proven = verification.proven(tx, manifest.parent)
     if not hurt and not verify:
         return Done(message=message, document={"result": result}, lines=lines, change=change)
     kept = {key: value for key, value in run.task.document.items() if key in ("policy", "repository", "retries")}
-    order = verification.order(manifest.id, parent=manifest.parent, share=verification.rotating(run.app.clock.now()))
+    order = verification.order(manifest.id, parent=proven, share=verification.rotating(run.app.clock.now()))
     document: dict[str, Any] = {**kept, "result": result, "verify": order if verify else None, "registered": True}
     stage = HEAL if hurt else verification.STAGE
     return Next(stage=stage, document=document, message=message, lines=lines, change=change)

@@ -10,6 +10,7 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
+from functools import partial
 from hashlib import blake2b
 from typing import Any, Final
 from uuid import UUID
@@ -107,7 +108,8 @@ class _Found:
         fresh = [each for each in problems if _digest(each) not in self.problems]
         self.problems.update((_digest(each), bool(each.harm)) for each in fresh[:MAX_FINDINGS])
         self.harmed.update(str(id) for id in harm)
-        self.overflow = self.overflow or len(problems) >= MAX_FINDINGS
+        ended = len(problems) >= MAX_FINDINGS or any(each.unfinished for each in problems)
+        self.overflow = self.overflow or ended
         self.done += 1
         return fresh
 
@@ -156,7 +158,7 @@ def _examined(run: Run, row: Repository, plan: Plan, level: CheckLevel, sample: 
     if row.immutable and problems:
         revealed = engine.undelete(repository, problems)
         if revealed:
-            run.log(f"{row.name}: {count(len(revealed), 'object')} deleted by others brought back.", Level.WARNING)
+            run.log(f"{row.name}: {count(len(revealed), 'object')} deleted or overwritten by others brought back.", Level.WARNING)
             problems = list(engine.check(repository, level.value, points=chosen, sample=sample, control=control))
     engine.record(repository, problems)
     return problems
@@ -232,10 +234,16 @@ def look_again(run: Run, repository_id: UUID) -> tuple[int, int]:
     control = Control(cancelled=run.halted)
     problems = list(engine.check(repository, CheckLevel.STRUCTURE.value, points=hurt, control=control))
     engine.record(repository, problems)
-    whole = hurt - _by_point(problems).keys()
+    whole = set() if any(each.unfinished for each in problems) else _there(repository, hurt) - _by_point(problems).keys()
     with run.app.store.transaction() as tx:
         healed = heal(tx, whole)
     return healed, len(hurt) - len(whole)
+
+
+def _there(repository: Engine, ids: Iterable[UUID]) -> set[UUID]:
+    """Those whose manifests are there: a check says nothing of the others."""
+    vault = repository.vault
+    return {id for id in ids if vault.patiently(partial(vault.blobs.head, layout.point(id))) is not None}
 
 
 def incomplete(tx: Tx, repository_id: UUID, *also: Where) -> list[RestorePoint]:
@@ -278,7 +286,9 @@ def _told(run: Run, row: Repository, plan: Plan, found: _Found, finish: Finish |
     if not found.overflow:
         with run.app.store.transaction() as tx:
             hurt = {point.id for point in incomplete(tx, row.id)} - {UUID(id) for id in found.harmed}
-            healed = heal(tx, hurt if plan.points is None else hurt & set(plan.points))
+        whole = _there(run.app.open_repository(row), hurt if plan.points is None else hurt & set(plan.points))
+        with run.app.store.transaction() as tx:
+            healed = heal(tx, whole)
 
     def change(tx: Tx) -> None:
         if finish is not None:

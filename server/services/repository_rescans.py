@@ -96,6 +96,9 @@ def _step(run: Run) -> Next | Done:
     """Repeated after a crash from the beginning: what was imported before is known then, and costs nothing."""
     with run.app.store.transaction() as tx:
         row = tx.repositories.get(UUID(run.task.document["repositoryId"]))
+    if row.immutable:
+        _uncover(run, row)
+    with run.app.store.transaction() as tx:
         known = dict(_known(tx, row.id))  # before the folder is listed: see _lost and _returned
     repository, problem = _opened(run, row)
     shown = set(_visible(repository))
@@ -117,13 +120,35 @@ def _opened(run: Run, row: Repository) -> tuple[Engine, str | None]:
     opened is noted for people, and raised."""
     try:
         verdict = judge(run.app.open_blobs(row).facts(), was_immutable=row.immutable)
-        return run.app.open_repository(row), verdict.problems[0].message if verdict.problems else None
+        return _open(run, row), verdict.problems[0].message if verdict.problems else None
     except HoldfastError as refusal:
         if not refusal.transient:
             with run.app.store.transaction() as tx:
                 current = tx.repositories.get(row.id, lock=True)
                 tx.repositories.save(_reached(current, refusal.sentence()))
         raise
+
+
+def _uncover(run: Run, row: Repository) -> None:
+    """Where objects are locked, a deletion by somebody else only hides them."""
+    blobs = run.app.open_blobs(row)
+    found = [name for name in blobs.hidden() if blobs.reveal(name)]
+    if found:
+        text = f"{row.name}: {count(len(found), 'object')} deleted by others brought back."
+        run.log(text, Level.WARNING, objects=found[:TOLD_MAX])
+
+
+def _open(run: Run, row: Repository) -> Engine:
+    """Where objects are locked, also when somebody has overwritten what is needed to open it."""
+    try:
+        return run.app.open_repository(row)
+    except (Damaged, ForeignFormat):
+        if not row.immutable:
+            raise
+    blobs = run.app.open_blobs(row)
+    for name in [layout.CONFIG, *(blob.name for blob in blobs.list(layout.KEYS))]:
+        blobs.reveal(name)
+    return run.app.open_repository(row)
 
 
 def _reached(current: Repository, problem: str | None) -> Repository:

@@ -17,7 +17,7 @@ from server.domain.access import Caller, Role
 from server.domain.errors import Conflict, Damaged, InvalidInput, NotFound
 from server.domain.health import VERIFY_SHARES, verify_share
 from server.domain.repository import StorageClass
-from server.domain.restore import PROVEN_BY_VERIFICATION, Leg, PointState, RestorePoint
+from server.domain.restore import PROVEN_BY_VERIFICATION, Health, Leg, PointState, RestorePoint
 from server.domain.session import Level, Session, SessionKind, State, TaskKind
 from server.ports import BLOCK_SIZE, Tx
 from server.repository.control import Control
@@ -109,6 +109,12 @@ def order(point_id: UUID, *, parent: UUID | None, share: Share) -> dict[str, Any
     }
 
 
+def proven(tx: Tx, id: UUID | None) -> UUID | None:
+    """``id`` when that point is proven and whole, so that what a new one shares with it need not be read; else None."""
+    point = tx.points.many([id]).get(id) if id is not None else None
+    return id if point is not None and point.proven_at is not None and point.health is Health.HEALTHY else None
+
+
 def rotating(now: datetime) -> Share:
     """The share of the old blocks that a backup's verification reads today."""
     return Share(verify_share(now), VERIFY_SHARES)
@@ -197,7 +203,8 @@ def _told(run: Run, point: RestorePoint, read: int, problems: int) -> Done:
             return
         if kept["of"] == 1 and kept["parent"] is None:
             checks.heal(tx, [point.id])
-        prove(tx, point.id, PROVEN_BY_VERIFICATION, now)
+        if point.content_roots:  # else nobody here saw the source
+            prove(tx, point.id, PROVEN_BY_VERIFICATION, now)
 
     result = {**run.task.document.get("result", {}), "verifiedBytes": read, "problems": problems}
     if problems:
@@ -207,7 +214,8 @@ def _told(run: Run, point: RestorePoint, read: int, problems: int) -> Done:
         )
         line = Line(text, Level.ERROR, {"code": Damaged.code})
         return Done(state=State.ERROR, message=text, document={"result": result}, lines=(line,))
-    text = f"{run.task.name}: verification: {size(read)} read, all as it was at the source."
+    how = "all as it was at the source" if point.content_roots else "all as the backup says; what the source held is not known"
+    text = f"{run.task.name}: verification: {size(read)} read, {how}."
     line = Line(text, Level.SUCCESS, {"bytes": read})
     return Done(message=_message(run.task.document), document={"result": result}, lines=(line,), change=change)
 

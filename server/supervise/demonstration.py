@@ -183,7 +183,18 @@ def _empty(folder: Path) -> None:
 
 
 _OURS: Final = frozenset(
-    {"admin-password", "aws", "demo.log", "initial-password", "postgres", "redis", "repositories", "running.lock", "secret.key"}
+    {
+        "admin-password",
+        "aws",
+        "cache",
+        "demo.log",
+        "initial-password",
+        "postgres",
+        "redis",
+        "repositories",
+        "running.lock",
+        "secret.key",
+    }
 )
 
 

@@ -176,6 +176,31 @@ class TestVersions:
         assert place.blobs.reveal("a")
         assert place.blobs.get("a") == b"1"
 
+    def test_what_is_hidden_can_be_listed(self, place: Place) -> None:
+        for name in ("keys/a", "keys/b", "packs/c"):
+            place.blobs.put(name, b"1")
+        place.hide("keys/b")
+        place.hide("packs/c")
+        assert list(place.blobs.hidden()) == ["keys/b", "packs/c"]
+        assert list(place.blobs.hidden("keys/")) == ["keys/b"]
+        assert place.blobs.reveal("keys/b")
+        assert list(place.blobs.hidden("keys/")) == []
+
+    def test_what_somebody_put_over_a_locked_object_goes(self, place: Place) -> None:
+        place.blobs.put("a", b"truth", if_absent=True, lock_until=place.blobs.now() + timedelta(days=2))
+        place.blobs.put("a", b"lies")
+        place.hide("a")
+        place.blobs.put("a", b"more lies")
+        assert place.blobs.reveal("a")
+        assert place.blobs.get("a") == b"truth"
+        assert place.count("a") == 1
+
+    def test_of_objects_without_a_lock_the_newest_counts(self, place: Place) -> None:
+        place.blobs.put("state", b"1")
+        place.blobs.put("state", b"2")
+        assert place.blobs.reveal("state")
+        assert place.blobs.get("state") == b"2"
+
     def test_hidden_ones_are_deleted_whole(self, place: Place) -> None:
         place.blobs.put("a", b"1")
         place.hide("a")

@@ -90,6 +90,9 @@ class FaultyBlobs:
     def extend_locks(self, names: Sequence[str], until: datetime) -> None:
         self.writing(lambda: self._inner.extend_locks(names, until))
 
+    def hidden(self, prefix: str = "") -> Iterator[str]:
+        return iter(self._call(lambda: list(self._inner.hidden(prefix))))
+
     def reveal(self, name: str) -> bool:
         return self.writing(lambda: self._inner.reveal(name))
 

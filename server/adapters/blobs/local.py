@@ -128,6 +128,9 @@ class LocalBlobs:
     def extend_locks(self, names: Sequence[str], until: datetime) -> None:  # noqa: ARG002  the port asks for them
         raise refusals.no_locks(self.url)
 
+    def hidden(self, prefix: str = "") -> Iterator[str]:  # noqa: ARG002  the port asks for it
+        return iter(())
+
     def reveal(self, name: str) -> bool:
         return self.head(name) is not None
 
@@ -139,7 +142,7 @@ class LocalBlobs:
 
     def now(self) -> datetime:
         """The time the file system gives a new file: on a network file system that is the server's."""
-        with self._translated("ask the time of"):
+        with self._translated("write to"):  # a new file: that is how the time is asked
             aside = self._write_aside([])
             try:
                 return _time(aside.stat())
@@ -257,7 +260,7 @@ class LocalBlobs:
             )
         if failure.errno in _REFUSED:
             return RepositoryError(
-                f"The appliance may not {doing} {self.url} ({reason}).",
+                f"Holdfast may not {doing} {self.url} ({reason}).",
                 remedy="Check the folder's owner and permissions, and that it is mounted writable.",
             )
         return Unavailable(f"Could not {doing} {self.url} ({reason}).", remedy="Check the disk or mount, then try again.")

@@ -155,9 +155,16 @@ class MemoryBlobs:
 
     # -- versions, archive, facts
 
+    def hidden(self, prefix: str = "") -> Iterator[str]:
+        with self._lock:
+            names = sorted(name for name in self._objects if name.startswith(prefix) and self._current(name) is None)
+        yield from names
+
     def reveal(self, name: str) -> bool:
         with self._lock:
             versions = self._objects.get(checked(name), [])
+            if locked := [at for at, version in enumerate(versions) if self._locked(version)]:
+                del versions[locked[-1] + 1 :]
             while versions and versions[-1].content is None:
                 versions.pop()
             if not versions:

@@ -185,6 +185,10 @@ class S3Blobs:
 
     # -- versions, archive, facts
 
+    def hidden(self, prefix: str = "") -> Iterator[str]:
+        if self._versions.status() != "off":
+            yield from map(self._bucket.object_name, self._versions.hidden(self._bucket.folder + prefix))
+
     def reveal(self, name: str) -> bool:
         if self._versions.status() == "off":
             return self.head(name) is not None

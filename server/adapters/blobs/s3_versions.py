@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -103,12 +103,28 @@ class Versions:
         markers = [version.id for version in found if version.marker and not version.newest]
         self._remove([(key, each) for each in below + markers])
 
+    def hidden(self, prefix: str) -> Iterator[str]:
+        """Keys the newest of which is a delete marker."""
+        marker, version_id = None, None
+        while True:
+            page = self._page(prefix, marker, version_id)
+            yield from (version.key for version in page.versions if version.newest and version.marker)
+            marker, version_id = page.next_key, page.next_id
+            if marker is None:
+                return
+
     def reveal(self, key: str) -> bool:
-        """Take delete markers away until a version shows. False when there is none."""
+        """Take delete markers away until a version shows, and versions without a lock that lie over one that has one. False
+        when there is none."""
         versions = self._of([key])
-        if any(version.newest and version.marker for version in versions):
-            self._remove([(key, version.id) for version in versions if version.marker])
-        return any(not version.marker for version in versions)
+        contents = [version.id for version in versions if not version.marker]
+        over: list[str] = []
+        if len(contents) > 1:
+            locked = (at for at, version_id in enumerate(contents) if self._held(key, version_id))
+            over = contents[: next(locked, 0)]
+        if over or any(version.newest and version.marker for version in versions):
+            self._remove([(key, each) for each in over] + [(key, version.id) for version in versions if version.marker])
+        return bool(contents)
 
     # -- asking
 
@@ -174,8 +190,12 @@ class Versions:
             return False
         if "object lock" in str(refused.get("Message", "")).lower():
             return True
+        return self._held(refused["Key"], refused.get("VersionId", "null"))
+
+    def _held(self, key: str, version_id: str) -> bool:
+        """Whether a lock protects this version."""
         bucket = self._bucket
-        which = {"Bucket": bucket.name, "Key": refused["Key"], "VersionId": refused.get("VersionId", "null")}
+        which = {"Bucket": bucket.name, "Key": key, "VersionId": version_id}
         try:
             head: Mapping[str, Any] = bucket.call("HeadObject", lambda: bucket.client.head_object(**which))
         except NotFound:

@@ -226,7 +226,7 @@ class Backup:
     ) -> DiskResult:
         def read(ref: BlockRef) -> bytes:
             self.store.scheduler.preempt(0.2)
-            self._hold_up(0.1)
+            self._hold_up(0.1, still=True)
             if fails and self.rng.random() < 0.3:
                 raise AwsRejected("The snapshot to compare with is gone.")
             return block(disk.content[ref.index])
@@ -241,9 +241,15 @@ class Backup:
             checkpoint=checkpoint,
         )
 
-    def _hold_up(self, chance: float) -> None:
+    def _hold_up(self, chance: float, *, still: bool = False) -> None:
+        """``still``: the whole process, as other threads look every now and then whether this one has come on."""
+        scheduler = self.store.scheduler
         if self.holds and self.rng.random() < chance:
-            self.store.scheduler.park(seconds=self.rng.choice(self.holds))
+            seconds = self.rng.choice(self.holds)
+            if still and scheduler.task is not None:
+                scheduler.freeze(scheduler.task.process, seconds)
+            else:
+                scheduler.park(seconds=seconds)
 
     def _save(self, checkpoint: str) -> None:
         self.checkpoint = checkpoint

@@ -29,7 +29,7 @@ from tests.simulation.repository.users import Users
 PIN_LIFE = 3 * DAY
 LOCKED, DEDUP, SPOILED = 0.2, 0.5, 0.25  # shares of histories
 SALVAGING = 0.5  # of those where a run can refer to what is collected
-LOCKABLE = BucketFacts(versioning="enabled", object_lock=True)
+RETAINED = (None, None, 1, 5)  # days for which a bucket with locks keeps whatever is written
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,9 @@ class History:
         self.scheduler = Scheduler(rng, rng.choice(get_args(Strategy)))
         threads.use(self.scheduler)
         self.locks = rng.random() < LOCKED
-        self.store = Store(self.scheduler, rng, LOCKABLE if self.locks else BucketFacts(), keep)
+        kept = rng.choice(RETAINED) if self.locks else None
+        facts = BucketFacts(versioning="enabled", object_lock=True, default_retention=kept) if self.locks else BucketFacts()
+        self.store = Store(self.scheduler, rng, facts, keep)
         self.model = Model()
         self.witness = Witness(self.store, self.model)
         self.min_age = rng.choice((0.0, MINUTE, HOUR, DAY))

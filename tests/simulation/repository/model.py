@@ -121,7 +121,8 @@ class Witness(Watcher):
     # -- what the store tells
 
     def put(self, name: str, before: Blob | None, after: Blob) -> None:
-        assert before is None or name.startswith(REPLACEABLE), f"{name} was replaced"
+        emptied = name.startswith(layout.FORGOTTEN) and before is not None and (before.size == 0 or after.size == 0)
+        assert before is None or emptied or name.startswith(REPLACEABLE), f"{name} was replaced"
         if before is not None and before.locked_until is not None:
             assert after.locked_until is not None, f"{name} lost its lock"
             assert after.locked_until >= before.locked_until, f"the lock of {name} was shortened"
@@ -133,6 +134,7 @@ class Witness(Watcher):
         elif name.startswith(layout.FORGOTTEN):
             point = self._point(name)
             assert point.forgets, f"point {point.id} was forgotten though nobody asked for it"
+            assert after.size or point.recalls, f"point {point.id} shows again though nobody recalled it"
             self._note(point)
 
     def deleted(self, names: Sequence[str]) -> None:
@@ -141,7 +143,7 @@ class Witness(Watcher):
         for name in names:
             if name.startswith(layout.POINTS):
                 point = self._point(name)
-                assert self._memory.head(layout.forgotten(point.id)), f"point {point.id} was deleted though not forgotten"
+                assert self._forgotten(point), f"point {point.id} was deleted though not forgotten"
                 self._note(point)
             elif name.startswith(layout.FORGOTTEN):
                 point = self._point(name)
@@ -218,9 +220,14 @@ class Witness(Watcher):
         assert point_id in self._model.points, f"nobody backs up {name}"
         return self._model.points[point_id]
 
+    def _forgotten(self, point: Point) -> bool:
+        """An empty tombstone is none: a lock kept it when the point was recalled."""
+        tombstone = self._memory.head(layout.forgotten(point.id))
+        return tombstone is not None and tombstone.size > 0
+
     def _note(self, point: Point) -> None:
         there = self._memory.head(layout.point(point.id)) is not None
-        visible = there and self._memory.head(layout.forgotten(point.id)) is None
+        visible = there and not self._forgotten(point)
         if visible != point.visible:
             point.visible, point.changed = visible, self._store.scheduler.steps
             self._store.trace.add(f"point {point.id} is {'visible' if visible else 'hidden'}")

@@ -27,7 +27,7 @@ class Salvage:
         self._model = history.model
         self._rng = rng = history.rng
         age = history.min_age
-        self._holds = (0.0, 0.0, age * 0.6, age * 1.2, age * 2.5)
+        self._holds = (0.0, age * 0.6, age * 1.2, age * 2.5)
         self._pauses = (0.0, 1.5 * MINUTE, age * 0.6, age * 1.2)
         self._rare = rng.sample(RARE, rng.randint(3, 10))
 
@@ -44,6 +44,8 @@ class Salvage:
         self._scheduler.park(seconds=max(self._holds) + 2 * MINUTE)
         if rng.random() < 0.6:
             self._forget(appliance, point)
+            if rng.random() < 0.5:
+                self._users.collect(appliance)
         lives = [lambda: self._forget_later(point), self._collect, *[self._back_up] * rng.randint(1, 3)]
         if rng.random() < 0.2:
             lives.append(self._collect)

@@ -220,6 +220,9 @@ class Door:
     def extend_locks(self, names: Sequence[str], until: datetime) -> None:
         self.call(f"extend {len(names)}", lambda: self._store.extend(names, until), changes=True)
 
+    def hidden(self, prefix: str = "") -> Iterator[str]:
+        return iter(self.call(f"hidden {prefix}", lambda: list(self._store.memory.hidden(prefix))))
+
     def reveal(self, name: str) -> bool:
         return self.call(f"reveal {name}", lambda: self._store.memory.reveal(name), changes=True)
 

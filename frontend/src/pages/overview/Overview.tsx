@@ -15,6 +15,7 @@ import { EmptyState } from "../../ui/EmptyState";
 import { Figure, Progress, StateIndicator } from "../../ui/indicators";
 import { ProblemAlert } from "../../ui/ProblemAlert";
 import { RouterButton, RouterLink } from "../../ui/RouterLink";
+import { SessionKindName } from "../../ui/SessionKindName";
 import { Took, When } from "../../ui/When";
 import { Attention } from "./Attention";
 import { Ring } from "./Ring";

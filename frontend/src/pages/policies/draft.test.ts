@@ -29,6 +29,13 @@ describe("a policy's draft", () => {
     expect(inputOf({ ...draft, scheduled: false }).schedule).toBeNull();
   });
 
+  it("checks no backups where none are made", () => {
+    const checked = { ...draft, verify: true, ordinal: "LAST", weekday: "FRIDAY" } as const;
+    expect(inputOf(checked)).toMatchObject({ verify: true, healthCheck: { ordinal: "LAST", weekday: "FRIDAY" } });
+    expect(inputOf({ ...checked, healthChecked: false }).healthCheck).toBeNull();
+    expect(inputOf({ ...checked, repositoryId: "" })).toMatchObject({ verify: false, healthCheck: null });
+  });
+
   it("knows what is missing in each step", () => {
     expect(problemsOf(newDraft("UTC"), "name")).toHaveProperty("name");
     expect(problemsOf({ ...draft, priority: "0" }, "name")).toHaveProperty("priority");
@@ -50,8 +57,16 @@ describe("a policy's draft", () => {
       "Snapshots at 02:00, every day; each followed by a backup (Europe/Berlin).",
       "Backups are written, encrypted, to the repository main.",
       "The newest 7 snapshots of each resource are kept; backups are kept for 30 days.",
+      "The health of all its backups is checked once a month, on the first Sunday.",
       "An instance that fails is tried again up to 3 times.",
     ]);
+    expect(inWords({ ...draft, verify: true, ordinal: "LAST", weekday: "FRIDAY" }, names).slice(4, 6)).toEqual([
+      "Each new backup is read again and compared with the volumes it was made from.",
+      "The health of all its backups is checked once a month, on the last Friday.",
+    ]);
+    expect(inWords({ ...draft, healthChecked: false }, names)).toContain(
+      "Its backups are not checked by themselves, only when somebody starts a health check.",
+    );
     const [who] = inWords(
       { ...draft, all: false, resourceIds: ["1"], tags: [{ key: "Env", value: "prod" }], excludedTags: [{ key: "Skip", value: null }] },
       names,

@@ -68,7 +68,7 @@ export function DeletePoints({ points, onClose, onStarted }: DeletePointsProps) 
       </ul>
       {points.some((point) => point.leg === "SNAPSHOT") && <div>Snapshots are deleted in AWS.</div>}
       {stored > 0 && (
-        <div>Up to {size(stored)} in the repository are freed by its next clean-ups; data that other restore points share stays.</div>
+        <div>Up to {size(stored)} in the repository are freed by its next garbage collections; data that other restore points share stays.</div>
       )}
       {bases.length > 0 && (
         <Alert type="warning">

@@ -1,1 +1,0 @@
-import{et as e,rt as t}from"./index-Dke-ulKg.js";import{M as n,j as r}from"./button-Cg-chSiO.js";import{n as i}from"./radio-button-D61mUUAM.js";var a=t(e()),o=a.forwardRef(({...e},t)=>{let r=n(`Checkbox`,{props:{readOnly:e.readOnly}});return a.createElement(i,{...e,...r,ref:t,__injectAnalyticsComponentMetadata:!0})});r(o,`Checkbox`);export{o as t};
