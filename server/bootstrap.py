@@ -112,11 +112,6 @@ def build(settings: Settings) -> App:
     )
 
 
-def build_services(settings: Settings) -> Services:
-    """Only what use cases need."""
-    return build(settings).services
-
-
 def wait_until_ready(app: App, stop: threading.Event) -> bool:
     """Wait for the database and the queue, saying so; False when told to stop before they answered."""
     attempt = 0

@@ -104,7 +104,7 @@ class Place:
             return Repository.open(blobs, self.secret(), clock=clock, owner=owner)
         except WrongPassword as wrong:
             hint = _shown(self.peek().hint)
-            if not hint:
+            if not hint or self.kms_key is not None:
                 raise
             raise WrongPassword(wrong.message, remedy=f"{wrong.remedy} Its reminder: {hint}") from wrong
 
@@ -120,7 +120,9 @@ class Place:
     def _check_endpoint(self) -> None:
         parts = urlsplit(self.endpoint_url or "https://aws")
         if parts.scheme not in ("http", "https") or not parts.netloc:
-            raise InvalidInput(f"{self.endpoint_url!r} is no address of a service.", remedy="Write http://HOST:PORT or https://HOST.")
+            raise InvalidInput(
+                f"{self.endpoint_url!r} is no address of a service.", remedy="Write http://HOST:PORT or https://HOST."
+            )
 
     def _s3(self, bucket: str, folder: str) -> Blobs:
         from server.adapters.aws import Boto3Aws

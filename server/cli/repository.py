@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
@@ -98,6 +98,8 @@ def check_repository(
         if note:
             record(repo, found)
     if found:
+        if not print_json:
+            say(_advice(found, recorded=note))
         raise typer.Exit(DAMAGED)
     if not print_json:
         say("No damage found.")
@@ -187,13 +189,22 @@ def _told(problems: Iterator[Problem], *, print_json: bool) -> list[Problem]:
     for problem in problems:
         found.append(problem)
         if not print_json:
-            sys.stdout.write(f"{problem.object}: {problem.message}\n" if problem.object else f"{problem.message}\n")
+            named = problem.object in problem.message
+            sys.stdout.write(f"{problem.message}\n" if named else f"{problem.object}: {problem.message}\n")
             for harm in problem.harm:
                 where = f" {harm.disk_id} bytes {harm.start}–{harm.end}" if harm.disk_id else ""
                 sys.stdout.write(f"    hurts point {harm.point_id}{where}\n")
     if print_json:
         as_json(found)
     return found
+
+
+def _advice(found: Sequence[Problem], *, recorded: bool) -> str:
+    points = len({harm.point_id for problem in found for harm in problem.harm})
+    next_step = (
+        "The next backup stores again what it can." if recorded else "With --record the next backup stores again what it can."
+    )
+    return f"{len(found)} problems; {points} points are hurt. {next_step}"
 
 
 def _collected(report: CollectReport) -> Iterator[str]:

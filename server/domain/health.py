@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import calendar
 import enum
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 
 from server.domain.errors import InvalidInput
 from server.domain.policy import HealthCheck, Ordinal
@@ -32,14 +32,6 @@ def is_due(plan: HealthCheck, day: date) -> bool:
     if plan.ordinal is Ordinal.LAST:
         return day.day + 7 > calendar.monthrange(day.year, day.month)[1]
     return _FROM_THE_FIRST.index(plan.ordinal) == (day.day - 1) // 7
-
-
-def next_day(plan: HealthCheck, after: date) -> date:
-    """The first day later than ``after`` on which the plan is due."""
-    day = after + timedelta(days=1)
-    while not is_due(plan, day):
-        day += timedelta(days=1)
-    return day
 
 
 def monthly_share(day: date) -> int:

@@ -7,7 +7,6 @@ from collections.abc import Collection, Iterable, Iterator
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass
 from datetime import datetime
-from functools import partial
 from typing import Literal
 from uuid import UUID
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from hashlib import blake2b
 from itertools import chain
 
 from server.domain.errors import Damaged, InvalidInput
@@ -26,6 +27,10 @@ class Suspects:
 
     ranges: list[Range] = field(default_factory=list)
     nodes: set[tuple[int, int]] = field(default_factory=set)
+
+    def mark(self) -> str:
+        """Of equal suspects equal: what a run settled before it knew of others must not be gone on with."""
+        return blake2b(repr((self.ranges, sorted(self.nodes))).encode(), digest_size=16).hexdigest()
 
     def add(self, start: int, end: int) -> None:
         """``start`` not before the last one's."""

@@ -26,7 +26,7 @@ from server.repository.control import Control, DiskInput, Progress, Tuning
 from server.repository.crypto import CHECK_REMEDY, TYPE_DATA_PACK, TYPE_TREE_PACK
 from server.repository.dedup import DedupIndex
 from server.repository.fetch import Fetcher, TreeReader
-from server.repository.heal import Coverage, Heals, Range, write_heals
+from server.repository.heal import Coverage, Heals, Suspects, write_heals
 from server.repository.known import KnownBlocks
 from server.repository.manifest import DiskRecord
 from server.repository.moved import Move
@@ -61,11 +61,11 @@ class _Counts:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Basis:
     """What a disk's backup builds on. ``parent``: the previous point's tree of it (an empty reader without one), from which
-    blocks not listed are taken when ``inherit``; ``suspects``: block ranges of it that must be listed then."""
+    blocks not listed are taken when ``inherit``; ``suspects``: what must be listed then."""
 
     parent: TreeReader
     inherit: bool
-    suspects: tuple[Range, ...]
+    suspects: Suspects
     known: KnownBlocks
     heals: Heals
     index: DedupIndex | None
@@ -213,7 +213,7 @@ class DiskPipeline:
     def _batches(self, blocks: Iterable[BlockRef]) -> Iterator[Batch]:
         """Groups of blocks of one leaf. InvalidInput when they do not ascend, lie beyond the disk or leave a suspect out."""
         limit = block_count(self._disk.size_bytes)
-        suspects = self._basis.suspects if self._basis.inherit else ()
+        suspects = self._basis.suspects.ranges if self._basis.inherit else ()
         coverage = Coverage(self._disk.disk_id, suspects, self._next)
         last = -1
         leaf: Leaf | None = None
@@ -333,7 +333,7 @@ class DiskPipeline:
         entry = self._tree.add(KIND_STATE, codec, payload, next_index, bytes(ID_SIZE))
         self._tree.flush()
         mark = {"run": self._run, "disk": self._disk.disk_id, "inherit": self._basis.inherit, "next": next_index}
-        text = json.dumps({**mark, "state": entry_to_json(entry)})
+        text = json.dumps({**mark, "suspects": self._basis.suspects.mark(), "state": entry_to_json(entry)})
         outstanding = self._data.outstanding() + self._tree.outstanding()
         self._checkpoint = _Checkpoint(text, outstanding, self._basis.heals.take())
 

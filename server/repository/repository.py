@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from uuid import UUID
 
 from server.domain.errors import AlreadyThere, Damaged, NotFound
@@ -47,16 +46,9 @@ __all__ = [
     "Repository",
     "Secret",
     "Tuning",
-    "Usage",
     "peek",
     "resume_index",
 ]
-
-
-@dataclass(frozen=True, slots=True)
-class Usage:
-    objects: int
-    stored_bytes: int
 
 
 class Repository:
@@ -228,14 +220,6 @@ class Repository:
             locked = self.vault.patiently(lambda: self.vault.blobs.head(name))
             if locked is not None:
                 self.vault.replace(name, b"", locked.version)
-
-    def usage(self) -> Usage:
-        """What the folder holds now, garbage included."""
-        objects = stored = 0
-        for blob in self.vault.blobs.list():
-            objects += 1
-            stored += blob.size
-        return Usage(objects, stored)
 
     def _is_forgotten(self, point_id: UUID) -> bool:
         tombstone = self.vault.patiently(lambda: self.vault.blobs.head(layout.forgotten(point_id)))

@@ -89,14 +89,20 @@ class BackupRun:
         return doomed(self._vault) if self._vault.runtime.cache else PackIndex([])
 
     def accepts(self, saved: str | DiskResult) -> bool:
-        """Whether this checkpoint or finished disk belongs to this run. False when its run expired: do the disk again."""
+        """Whether this checkpoint or finished disk belongs to this run. False when its run expired, or when what is known to be
+        damaged of the parent's disk is not what it was at the checkpoint: do the disk again."""
         if self._pin is None:
             return False
+        if isinstance(saved, DiskResult):
+            return saved.run == self._pin.record.run
         try:
-            run = saved.run if isinstance(saved, DiskResult) else json.loads(saved)["run"]
+            mark = json.loads(saved)
+            if mark["run"] != self._pin.record.run:
+                return False
+            suspects = self._suspects(mark["disk"]) if mark["inherit"] else Suspects()
+            return bool(mark["suspects"] == suspects.mark())
         except (KeyError, TypeError, ValueError):
             return False
-        return bool(run == self._pin.record.run)
 
     def disk(
         self,
@@ -171,7 +177,7 @@ class BackupRun:
                 suspects,
             ),
             inherit=mode == "changed",
-            suspects=tuple(suspects.ranges) if suspects else (),
+            suspects=suspects or Suspects(),
             known=KnownBlocks(
                 self._vault,
                 recent=recent,

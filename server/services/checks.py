@@ -158,7 +158,8 @@ def _examined(run: Run, row: Repository, plan: Plan, level: CheckLevel, sample: 
     if row.immutable and problems:
         revealed = engine.undelete(repository, problems)
         if revealed:
-            run.log(f"{row.name}: {count(len(revealed), 'object')} deleted or overwritten by others brought back.", Level.WARNING)
+            text = f"{row.name}: {count(len(revealed), 'object')} deleted or overwritten by others brought back."
+            run.log(text, Level.WARNING)
             problems = list(engine.check(repository, level.value, points=chosen, sample=sample, control=control))
     engine.record(repository, problems)
     return problems

@@ -117,10 +117,5 @@ def _instance_types(app: Services, where: Place) -> list[str]:
     return sorted(found)[:TYPES_MAX]
 
 
-def _profiles(app: Services, where: Place) -> list[str]:
-    rows = _paged(app, where, "iam", "list_instance_profiles", "InstanceProfiles")
-    return sorted(str(row["InstanceProfileName"]) for row in rows)
-
-
 def _name(row: Mapping[str, Any]) -> str:
     return next((tag["Value"] for tag in row.get("Tags", ()) if tag["Key"] == "Name"), "")

@@ -50,13 +50,13 @@ def stay(data: Path | None, disks: Size, console: Console, stopped: threading.Ev
 def once(data: Path | None, disks: Size, console: Console) -> bool:
     """Tell the whole story on fresh data. True when every check held; the data is removed then, else kept to look at."""
     folder = (data or _home() / "once").resolve()
-    _empty(folder)
+    empty(folder)
     settings = _settings(folder, free_port)
     with _appliance(settings, disks, console) as (appliance, visitor):
         cloud = appliance.settings.aws_endpoint_url or ""
         held = Story(visitor, cloud, worker_peak=lambda: _peak_memory(appliance), console=console).tell()
     if held:
-        _empty(folder)
+        empty(folder)
         folder.rmdir()
         console.print("[bold green]Every step did what it should, and every restored block equals its original.[/]")
     else:
@@ -160,7 +160,7 @@ def _check_space(folder: Path, disks: Size) -> None:
         )
 
 
-def _empty(folder: Path) -> None:
+def empty(folder: Path) -> None:
     """Remove what an earlier ``once`` left. Refuses a folder that holds anything else. Errors: Conflict."""
     if not folder.exists():
         return

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 import inspect
 import json
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,8 @@ from server.permissions import permission_policy, trust_policy
 from server.ports import Workload
 from server.workloads import WORKLOADS
 
+SERVER = Path(__file__).parents[2] / "server"
+SERVICES = {"ec2", "iam", "kms", "sts"}
 CAPABILITIES = {"discover", "snapshot", "backup", "restore"}
 each = pytest.mark.parametrize("workload", WORKLOADS, ids=lambda workload: workload.kind)
 
@@ -52,6 +56,29 @@ def test_every_action_a_workload_declares_is_in_the_printed_policy(workload: typ
     assert "sts:AssumeRole" in granted
     assert len({statement["Sid"] for statement in policy["Statement"]}) == len(policy["Statement"])
     assert all(re.fullmatch(r"[A-Za-z0-9]+", statement["Sid"]) for statement in policy["Statement"])
+
+
+def test_every_call_whose_name_is_written_down_is_in_the_printed_policy() -> None:
+    granted = {
+        action for statement in json.loads(permission_policy(keys=["key"]))["Statement"] for action in statement["Action"]
+    }
+    called = {
+        f"{service}:{''.join(word.capitalize() for word in operation.split('_'))}": path.name
+        for path in SERVER.rglob("*.py")
+        if not {"demo", "api"} & set(path.relative_to(SERVER).parts)
+        for service, operation in aws_calls(ast.parse(path.read_text()))
+    }
+    assert {"ec2:DescribeSubnets", "iam:ListInstanceProfiles"} <= set(called)
+    assert {action: name for action, name in called.items() if action not in granted} == {}
+
+
+def aws_calls(code: ast.AST) -> Iterator[tuple[str, str]]:
+    """Service and operation wherever ``Aws.call`` or ``Aws.pages`` gets both as text."""
+    for node in ast.walk(code):
+        if isinstance(node, ast.Call):
+            texts = [word.value for word in node.args if isinstance(word, ast.Constant) and isinstance(word.value, str)]
+            if texts and texts[0] in SERVICES and len(texts) > 1:
+                yield texts[0], texts[1]
 
 
 def test_an_unknown_workload_is_refused_with_the_known_ones() -> None:

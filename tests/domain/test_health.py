@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from server.domain.errors import InvalidInput
-from server.domain.health import SHARES, daily_share, is_due, monthly_share, next_day
+from server.domain.health import SHARES, daily_share, is_due, monthly_share
 from server.domain.policy import HealthCheck, Ordinal, Weekday
 
 PLANS = st.builds(HealthCheck, ordinal=st.sampled_from(Ordinal), weekday=st.sampled_from(Weekday))
@@ -38,13 +38,6 @@ def test_the_weekday_of_a_month(ordinal: Ordinal, weekday: Weekday, day: date) -
 def test_a_plan_is_due_once_in_every_month(plan: HealthCheck, day: date) -> None:
     month = [one for one in (day.replace(day=1) + timedelta(days=n) for n in range(31)) if one.month == day.month]
     assert sum(is_due(plan, one) for one in month) == 1
-
-
-@given(PLANS, DAYS)
-def test_the_next_day_is_due_and_none_before_it_is(plan: HealthCheck, day: date) -> None:
-    found = next_day(plan, day)
-    assert is_due(plan, found)
-    assert not any(is_due(plan, day + timedelta(days=n)) for n in range(1, (found - day).days))
 
 
 @given(DAYS)

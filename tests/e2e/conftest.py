@@ -64,7 +64,7 @@ class Console:
 
     def go_to(self, name: str) -> None:
         """By the navigation, without a reload."""
-        self.page.get_by_role("navigation").get_by_role("link", name=name, exact=True).click()
+        self.page.get_by_role("navigation", name="Side navigation").get_by_role("link", name=name, exact=True).click()
         expect(self.page.get_by_role("heading", level=1, name=re.compile(f"^{name}"))).to_be_visible()
 
     def button(self, name: str) -> Locator:

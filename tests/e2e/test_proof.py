@@ -21,7 +21,7 @@ def test_a_second_repository_its_check_and_a_point_that_is_proven(
 
     page.get_by_role("link", name="Second", exact=True).click()
     expect(page.get_by_role("heading", level=1, name="Second")).to_be_visible()
-    point = page.get_by_role("row").filter(has_text="build-02")
+    point = page.get_by_role("row").filter(has_text="log-eu-01")
     expect(point).to_contain_text("Healthy")
     expect(point).to_contain_text("by verification")
     console.button("Actions").first.click()
@@ -35,7 +35,7 @@ def test_a_second_repository_its_check_and_a_point_that_is_proven(
     console.shoot("repository-checked")
 
     point.get_by_role("link").first.click()
-    expect(page.get_by_role("heading", level=1, name="build-02")).to_be_visible()
+    expect(page.get_by_role("heading", level=1, name="log-eu-01")).to_be_visible()
     expect(page.get_by_text("Healthy")).to_be_visible()
     expect(page.get_by_text("by verification")).to_be_visible()
     console.shoot("point")
@@ -64,14 +64,14 @@ def _add_repository(console: Console) -> None:
 def _back_up(api: Api, prepared: Prepared) -> None:
     """One backup of a small instance that no other test touches, into the repository of the wizard, verified."""
     repositories = api.ask('{ repositories(first: 1, filter: { search: "Second" }) { edges { node { id } } } }')
-    resources = api.ask('{ resources(first: 1, filter: { search: "build-02" }) { edges { node { id } } } }')
+    resources = api.ask('{ resources(first: 1, filter: { search: "log-eu-01" }) { edges { node { id } } } }')
     policy = api.ask(
         POLICY,
         i={
             "name": "Verified",
             "scope": {
                 "accountId": prepared.account_id,
-                "regions": ["us-east-1"],
+                "regions": ["eu-central-1"],
                 "mode": "LISTED",
                 "resourceIds": [resources["resources"]["edges"][0]["node"]["id"]],
             },

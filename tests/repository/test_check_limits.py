@@ -59,6 +59,16 @@ class TestOverwritten:
         assert list(check(bed.repo, "content")) == []
         assert bed.restored(first) == plain(CONTENT)
 
+    def test_a_lock_that_is_not_there_is_looked_under(self) -> None:
+        bed = Bed(facts=LOCKING)
+        first, _ = bed.backup(CONTENT, lock=WEEK)
+        for name in bed.names("packs/"):
+            bed.inner.put(name, bytes(len(bed.inner.get(name))))
+        problems = list(check(bed.repo, "available"))
+        assert not any(problem.harm for problem in problems), "nothing was read"
+        assert undelete(bed.repo, problems) == bed.names("packs/")
+        assert bed.restored(first) == plain(CONTENT)
+
     def test_a_deleted_tree_comes_back(self) -> None:
         bed = Bed(facts=LOCKING)
         first, _ = bed.backup(CONTENT, lock=WEEK)

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 from uuid import uuid4
 
 import pytest
 
 from server.adapters.blobs.faulty import Crash, Faults
 from server.domain.errors import Cancelled, Conflict, Damaged, NotFound
-from server.ports import BLOCK_SIZE
+from server.ports import BLOCK_SIZE, Blob
 from server.repository import layout
+from server.repository.marks import read_mark, read_state
 from server.repository.prune import CollectReport, collect
 from server.repository.repository import Control, DiskInput, Repository
 from tests.repository.bed import OWNER, PASSWORD, SMALL, Bed, Content, Source, plain, refs
@@ -272,6 +274,32 @@ class TestBesideRuns:
         collect_fully(bed)
         assert bed.names("points/") == [f"points/{alive.id}"]
         assert bed.restored(alive) == plain(NEW)
+
+    @pytest.mark.parametrize("others", [1, 2])
+    def test_one_that_stood_still_leaves_the_lists_of_later_ones(self, monkeypatch: pytest.MonkeyPatch, others: int) -> None:
+        bed = Bed()
+        first, _ = bed.backup(OLD)
+        bed.repo.forget(first.id)
+        bed.days(5)
+        other = Repository.open(bed.inner, PASSWORD, clock=bed.clock, owner=OWNER)
+        put = bed.blobs.put
+
+        def slowly(name: str, data: bytes | memoryview, **how: Any) -> Blob:
+            blob = put(name, data, **how)
+            if name == layout.GC_STATE:
+                monkeypatch.setattr(bed.blobs, "put", put)
+                for _ in range(others):
+                    bed.days(2)
+                    collect(other, min_age=DAY)
+            return blob
+
+        monkeypatch.setattr(bed.blobs, "put", slowly)
+        collect(bed.repo, min_age=DAY)
+        state = read_state(bed.repo.vault)
+        assert state is not None
+        read_mark(bed.repo.vault, state[0]["mark"])
+        collect_fully(bed)
+        assert len(bed.names(layout.GC_MARKS)) == 1
 
 
 @pytest.mark.parametrize("applied", [False, True])

@@ -127,6 +127,18 @@ def test_copies_stored_by_healing_are_retrieved_too_and_lost_packs_are_not(vault
     assert needed(vaults.archive, manifest) == sorted([*names[1:], layout.data_pack(target)])
 
 
+def test_a_copy_that_is_gone_since_is_not_waited_for(vaults: Vaults) -> None:
+    """Collected, as nothing needs what was healed with it any more; the record is kept for other items of the pack."""
+    manifest, names = stored(vaults, LARGE)
+    pack = layout.pack_id_of(names[0])
+    assert pack is not None
+    vaults.archive.vault.upgrade()
+    gone = vaults.archive.vault.new_id() + bytes([1, 0, 0, 0])
+    write_moves(vaults.archive.vault, TYPE_DATA_PACK, pack, [Move(7, gone, 48)])
+    assert needed(vaults.archive, manifest) == names
+    assert survey(vaults.archive, names).packs == len(names)
+
+
 def test_a_missing_pack_is_damage_named(vaults: Vaults) -> None:
     _, names = stored(vaults, LARGE)
     vaults.cold.delete([names[1]])

@@ -133,6 +133,7 @@ class TestCheck:
         assert done.code == 3
         assert pack.name in done.out
         assert f"hurts point {FULL} vol-data bytes {5 * BLOCK}–{6 * BLOCK}" in done.out
+        assert "--record" in done.err
         found = json.loads(holdfast("check", folder, "--level", "content", "--json").out)
         assert {harm["diskId"] for problem in found for harm in problem["harm"]} == {"vol-data"}
 

@@ -19,7 +19,8 @@ import redis
 
 from server.adapters.db import migrate
 from server.domain.errors import Conflict, Misconfigured, Unavailable
-from server.supervise import child
+from server.settings import Settings
+from server.supervise import child, demonstration
 from server.supervise.ports import free_port, is_free, remembered_port
 from server.supervise.postgres import Postgres, candidates
 from server.supervise.processes import Lock, Program, Supervisor
@@ -285,3 +286,18 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     blocker.write_text("")
     with pytest.raises(Misconfigured, match="Cannot use the folder"):
         Lock(blocker).take("x")
+
+
+def test_the_story_clears_away_whatever_an_appliance_keeps_and_nothing_else(tmp_path: Path) -> None:
+    folder = tmp_path / "once"
+    settings = Settings.from_env({"HOLDFAST_DATA_DIR": str(folder)})
+    kept = {path for name in dir(settings) if isinstance(path := getattr(settings, name), Path)} - {folder}
+    assert settings.cache_folder in kept
+    for path in kept:
+        (path / "something").mkdir(parents=True)
+    demonstration.empty(folder)
+    assert list(folder.iterdir()) == []
+    (folder / "thesis.txt").write_text("mine")
+    with pytest.raises(Conflict, match=r"thesis\.txt"):
+        demonstration.empty(folder)
+    assert (folder / "thesis.txt").exists()

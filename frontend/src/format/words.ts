@@ -117,3 +117,8 @@ export function isFinal(state: State): boolean {
 export function workloadName(kind: string): string {
   return WORKLOAD[kind] ?? kind;
 }
+
+/** A restore writes to AWS; everything else stores in a repository. */
+export function storedWord(kind: SessionKind): string {
+  return kind === "VOLUME_RESTORE" || kind === "INSTANCE_RESTORE" ? "Written" : "Stored";
+}

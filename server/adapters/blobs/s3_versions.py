@@ -195,7 +195,7 @@ class Versions:
     def _held(self, key: str, version_id: str) -> bool:
         """Whether a lock protects this version."""
         bucket = self._bucket
-        which = {"Bucket": bucket.name, "Key": key, "VersionId": version_id}
+        which: dict[str, Any] = {"Bucket": bucket.name, "Key": key, "VersionId": version_id}
         try:
             head: Mapping[str, Any] = bucket.call("HeadObject", lambda: bucket.client.head_object(**which))
         except NotFound:

@@ -23,7 +23,6 @@ DEFAULT_REVISION = "1.8-rev0"
 REVISION = re.compile(r"(\d+)\.(\d+)-rev(\d+)")
 PAGE = 100  # rows per operation: the schema's limit
 ROWS_MAX = 10_000  # what "no limit" means
-GLOBAL_ID = re.compile(r"[A-Za-z0-9_-]+")
 
 Revision = tuple[int, int]
 

@@ -16,7 +16,6 @@ ENTRY_SECTORS = ENTRIES * ENTRY_SIZE // SECTOR
 PARTITION_OFFSET = 1024 * 1024  # first partition, aligned as every partitioning tool does
 LINUX_DATA = uuid.UUID("0fc63daf-8483-4772-8e79-3d69d8477de4")
 GIB = 1 << 30
-XFS_MIN = 300 * 1024 * 1024  # mkfs.xfs refuses less
 _TOOL_FOLDERS = ("/usr/sbin", "/sbin", "/usr/local/sbin")  # not on an ordinary user's PATH
 
 

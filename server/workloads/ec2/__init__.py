@@ -39,6 +39,7 @@ PERMISSIONS: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
             "ec2:DeleteVolume",
             "ec2:DescribeAvailabilityZones",
             "ec2:DescribeImages",
+            "ec2:DescribeInstanceTypeOfferings",
             "ec2:DescribeInstanceTypes",
             "ec2:DescribeInstances",
             "ec2:DescribeKeyPairs",
@@ -53,6 +54,7 @@ PERMISSIONS: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
             "ec2:StopInstances",
             "ec2:TerminateInstances",
             "iam:GetInstanceProfile",
+            "iam:ListInstanceProfiles",
             "iam:PassRole",  # an instance launched with a profile
             "kms:CreateGrant",  # volumes of encrypted disks
             "kms:DescribeKey",

@@ -185,7 +185,7 @@ def test_what_somebody_deleted_in_a_locked_bucket_is_brought_back(appliance: App
     assert appliance.packs(repository) == set()
     session = check(appliance, repository.id, CheckLevel.AVAILABLE)
     assert session.state is State.SUCCESS, appliance.lines(session.id)
-    assert "vault: 1 object deleted by others brought back." in appliance.lines(session.id)
+    assert "vault: 1 object deleted or overwritten by others brought back." in appliance.lines(session.id)
     assert appliance.packs(repository) == {hidden}
 
 

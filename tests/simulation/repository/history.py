@@ -28,7 +28,7 @@ from tests.simulation.repository.users import Users
 
 PIN_LIFE = 3 * DAY
 LOCKED, DEDUP, SPOILED = 0.2, 0.5, 0.25  # shares of histories
-SALVAGING = 0.5  # of those where a run can refer to what is collected
+SALVAGING = 0.7  # of those where a run can refer to what is collected
 RETAINED = (None, None, 1, 5)  # days for which a bucket with locks keeps whatever is written
 
 

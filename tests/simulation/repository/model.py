@@ -15,6 +15,7 @@ from server.domain.errors import Damaged, HoldfastError
 from server.ports import Blob, Blobs
 from server.repository import layout
 from server.repository.manifest import Manifest
+from server.repository.marks import read_state
 from server.repository.repository import Repository
 from server.repository.restore import read_blocks
 from tests.simulation.repository.stage import BLOCK_SIZE
@@ -140,6 +141,8 @@ class Witness(Watcher):
     def deleted(self, names: Sequence[str]) -> None:
         gone = set(names)
         self._refuse_strangers(names)
+        if any(name.startswith(layout.GC_MARKS) for name in names):
+            self._list_is_there()
         for name in names:
             if name.startswith(layout.POINTS):
                 point = self._point(name)
@@ -219,6 +222,13 @@ class Witness(Watcher):
         point_id = layout.uuid_of(name)
         assert point_id in self._model.points, f"nobody backs up {name}"
         return self._model.points[point_id]
+
+    def _list_is_there(self) -> None:
+        """Runs and collections rely on the mark list that the state names."""
+        assert self.repo is not None
+        found = read_state(self.repo.vault)
+        mark = layout.GC_MARKS + found[0]["mark"] if found is not None and "mark" in found[0] else None
+        assert mark is None or self._memory.head(mark), f"{mark}, which the state names, was deleted"
 
     def _forgotten(self, point: Point) -> bool:
         """An empty tombstone is none: a lock kept it when the point was recalled."""

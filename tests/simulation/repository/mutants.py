@@ -65,6 +65,9 @@ MUTANTS = {
     "checkpoints of dead runs are accepted": Mutant("run", "return bool(run == self._pin.record.run)", "return bool(run)"),
     "blocks of a failed disk are known": Mutant("run", "recent = self._recent.copy()", "recent = self._recent"),
     "collection does not check the owner": Mutant("prune", "vault.check_owner()", "vault.id"),
+    "locked tombstones stay after a recall": Mutant(
+        "repository", 'self.vault.replace(name, b"", locked.version)', "locked.size"
+    ),
     "commit does not check the owner": Mutant("run", "self._vault.check_owner()", "self._vault.id"),
     "objects overwrite": Mutant(
         "vault", "return blobs.put(name, data, if_absent=True,", "return blobs.put(name, data,", quick=True

@@ -1,4 +1,4 @@
-"""Runs that find blocks of a forgotten point through the index while collections mark and sweep its packs (FORMAT.md §12.4 (e))."""
+"""Runs find blocks of a forgotten point through the index while collections mark and sweep its packs (FORMAT.md §12.4 (e))."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ BLOCKS = 128
 
 
 class Salvage:
-    """A history around one point whose blocks nobody else has: it is forgotten and collected while slow runs meet them again."""
+    """One point has blocks that nobody else has; it is forgotten and collected while slow runs meet them again."""
 
     def __init__(self, history: History) -> None:
         self._users = history.users
@@ -46,7 +46,8 @@ class Salvage:
             self._forget(appliance, point)
             if rng.random() < 0.5:
                 self._users.collect(appliance)
-        lives = [lambda: self._forget_later(point), self._collect, *[self._back_up] * rng.randint(1, 3)]
+                self._scheduler.park(seconds=2 * MINUTE)  # runs begin after the mark
+        lives = [lambda: self._forget_later(point), self._collect, *[self._back_up] * rng.choice((1, 1, 2, 3))]
         if rng.random() < 0.2:
             lives.append(self._collect)
         if rng.random() < 0.2:

@@ -118,9 +118,7 @@ class Users:
         again = Point(UUID(bytes=self.rng.randbytes(16)), parent.resource, parent.disks)
         self.begin_backup(appliance, again, parent.id)
 
-    def begin_backup(
-        self, appliance: Appliance, point: Point, parent: UUID | None, holds: tuple[float, ...] = ()
-    ) -> None:
+    def begin_backup(self, appliance: Appliance, point: Point, parent: UUID | None, holds: tuple[float, ...] = ()) -> None:
         """Until it is committed, or given up. ``holds``: see ``Backup``."""
         self.model.points[point.id] = point
         lock = LockRequest(self.rng.choice(("daily", "weekly")), self.rng.randint(1, 30)) if self.locks else None

@@ -138,6 +138,7 @@ function Running({ sessions }: { sessions: readonly Session[] }) {
       items={sessions}
       trackBy="id"
       variant="container"
+      wrapLines
       columnDefinitions={[
         { id: "name", header: "Session", isRowHeader: true, cell: (session) => <SessionLink session={session} /> },
         { id: "kind", header: "Kind", cell: (session) => <SessionKindName kind={session.kind} /> },
@@ -170,6 +171,7 @@ function Recent({ sessions }: { sessions: readonly Session[] | undefined }) {
       items={sessions ?? []}
       trackBy="id"
       variant="container"
+      wrapLines
       columnDefinitions={[
         { id: "name", header: "Session", isRowHeader: true, cell: (session) => <SessionLink session={session} /> },
         { id: "kind", header: "Kind", cell: (session) => <SessionKindName kind={session.kind} /> },

@@ -9,11 +9,11 @@ import { refusal, type PointAction } from "./archives";
 import { DeletePoints } from "./DeletePoints";
 import { ArchivePoints, ExtendRetrieval, RetrievePoints, VerifyPoints } from "./PointDialogs";
 
-const ACTIONS: readonly { id: PointAction; text: string; description: string }[] = [
-  { id: "verify", text: "Verify", description: "Read it all and compare" },
-  { id: "archive", text: "Archive to…", description: "Copy it into an archive repository" },
-  { id: "retrieve", text: "Retrieve…", description: "Make an archive readable" },
-  { id: "extend", text: "Extend…", description: "Keep an archive readable longer" },
+const ACTIONS: readonly { id: PointAction; text: string; secondaryText: string }[] = [
+  { id: "verify", text: "Verify", secondaryText: "Read it all and compare" },
+  { id: "archive", text: "Archive to…", secondaryText: "Copy it into an archive repository" },
+  { id: "retrieve", text: "Retrieve…", secondaryText: "Make an archive readable" },
+  { id: "extend", text: "Extend…", secondaryText: "Keep an archive readable longer" },
 ];
 
 interface PointActionsProps {
@@ -56,8 +56,8 @@ export function PointActions({ points, onStarted }: PointActionsProps) {
           disabled={points.length !== 1}
           expandToViewport
           items={[
-            { id: "volumes", text: "Restore volumes", description: "As new volumes, attached to nothing" },
-            { id: "instance", text: "Restore instance", description: "As a new instance beside the old one" },
+            { id: "volumes", text: "Restore volumes", secondaryText: "As new volumes, attached to nothing" },
+            { id: "instance", text: "Restore instance", secondaryText: "As a new instance beside the old one" },
           ]}
           onItemClick={({ detail }) => {
             if (only) void navigate(detail.id === "volumes" ? paths.restoreVolumes(only.id) : paths.restoreInstance(only.id));

@@ -16,7 +16,7 @@ import { PointActions } from "./PointActions";
 import { Kept, PointHealth, Proven, RetrievalIndicator } from "./pointParts";
 
 const shape: ListShape<RestorePointOrderField> = {
-  fields: ["AT", "RESOURCE_NAME", "SIZE_BYTES", "PROVEN_AT"],
+  fields: ["AT", "RESOURCE_NAME", "SIZE_BYTES"],
   sort: "AT",
   descending: true,
   choices: ["where", "health"],
@@ -98,9 +98,16 @@ const columns: readonly Column<PointRowFragment>[] = [
     isRowHeader: true,
     minWidth: 140,
     cell: (point) => (
-      <RouterLink to={paths.point(point.id)}>
-        <When at={point.at} />
-      </RouterLink>
+      <div>
+        <RouterLink to={paths.point(point.id)}>
+          <When at={point.at} />
+        </RouterLink>
+        {point.policy && (
+          <Box color="text-body-secondary" fontSize="body-s">
+            by {point.policy.name}
+          </Box>
+        )}
+      </div>
     ),
   },
   {
@@ -119,6 +126,7 @@ const columns: readonly Column<PointRowFragment>[] = [
         <LegBadge leg={point.leg} />
         <Box color="text-body-secondary" fontSize="body-s">
           {point.repository ? point.repository.name : `AWS, ${point.region}`}
+          {point.isChangeTrackingBase && <div>The next backup builds on it</div>}
         </Box>
         {point.leg === "ARCHIVE" && <RetrievalIndicator retrieval={point.retrieval} />}
       </div>
@@ -128,34 +136,30 @@ const columns: readonly Column<PointRowFragment>[] = [
     id: "size",
     header: "Size",
     sortingField: "SIZE_BYTES",
-    minWidth: 110,
+    minWidth: 115,
     cell: (point) => (
       <div>
         <span className="hf-number">{gib(point.sizeBytes)}</span>
         {point.repository && (
           <Box color="text-body-secondary" fontSize="body-s">
-            <span className="hf-number">{size(point.storedBytes)}</span> added
+            <span className="hf-number">{size(point.storedBytes)} added</span>
           </Box>
         )}
       </div>
     ),
   },
-  { id: "health", header: "Health", minWidth: 120, cell: (point) => <PointHealth point={point} /> },
-  { id: "proven", header: "Last proven", sortingField: "PROVEN_AT", minWidth: 125, cell: (point) => <Proven point={point} /> },
-  { id: "kept", header: "Kept", minWidth: 130, cell: (point) => <Kept point={point} /> },
   {
-    id: "policy",
-    header: "Made by",
+    id: "health",
+    header: "Health",
     minWidth: 140,
     cell: (point) => (
       <div>
-        {point.policy ? <RouterLink to={paths.policy(point.policy.id)}>{point.policy.name}</RouterLink> : "–"}
-        {point.isChangeTrackingBase && (
-          <Box color="text-body-secondary" fontSize="body-s">
-            Next backup builds on it
-          </Box>
-        )}
+        <PointHealth point={point} />
+        <Box color="text-body-secondary" fontSize="body-s">
+          <Proven point={point} />
+        </Box>
       </div>
     ),
   },
+  { id: "kept", header: "Kept", minWidth: 145, cell: (point) => <Kept point={point} /> },
 ];

@@ -30,18 +30,15 @@ export function PointHealth({ point }: { point: PointRowFragment }) {
   );
 }
 
+/** When its content was last compared with what was read from the source, and how. */
 export function Proven({ point }: { point: PointRowFragment }) {
-  if (!point.repository) return <Box color="text-body-secondary">–</Box>;
-  if (!point.provenAt) return <Box color="text-body-secondary">Not yet</Box>;
+  if (!point.repository) return null;
+  if (!point.provenAt) return <>Not proven yet</>;
   return (
-    <div>
-      <When at={point.provenAt} ago />
-      {point.provenHow && (
-        <Box color="text-body-secondary" fontSize="body-s">
-          {PROOF[point.provenHow]}
-        </Box>
-      )}
-    </div>
+    <>
+      Proven <When at={point.provenAt} ago />
+      {point.provenHow && ` ${PROOF[point.provenHow]}`}
+    </>
   );
 }
 

@@ -1,5 +1,6 @@
 import { useState } from "react";
 import Alert from "@cloudscape-design/components/alert";
+import Checkbox from "@cloudscape-design/components/checkbox";
 import FormField from "@cloudscape-design/components/form-field";
 import Input from "@cloudscape-design/components/input";
 import RadioGroup from "@cloudscape-design/components/radio-group";
@@ -22,6 +23,7 @@ export function EditRepository({ repository, onClose, onSaved }: { repository: R
   const [opener, setOpener] = useState<Opener>("same");
   const [secret, setSecret] = useState({ password: "", again: "", kept: false });
   const [kmsKey, setKmsKey] = useState("");
+  const [takeOver, setTakeOver] = useState(false);
   const [tried, setTried] = useState(false);
   const update = useCommand(UpdateRepositoryDocument);
   const notifications = useNotifications();
@@ -43,6 +45,7 @@ export function EditRepository({ repository, onClose, onSaved }: { repository: R
         hint: withPassword ? hint.trim() : "",
         password: opener === "password" ? secret.password : null,
         kmsKey: opener === "key" ? kmsKey.trim() : null,
+        takeOver,
         clientMutationId: update.key,
       },
     });
@@ -94,6 +97,17 @@ export function EditRepository({ repository, onClose, onSaved }: { repository: R
         </FormField>
       )}
       {withPassword && <HintField hint={hint} wrong={error("hint")} onChange={setHint} />}
+      {repository.state === "UNAVAILABLE" && (
+        <FormField errorText={error("takeOver")}>
+          <Checkbox
+            checked={takeOver}
+            description="If another appliance has taken the repository over. Backups of that one fail from then on."
+            onChange={({ detail }) => setTakeOver(detail.checked)}
+          >
+            This appliance takes the repository back.
+          </Checkbox>
+        </FormField>
+      )}
     </Confirm>
   );
 }

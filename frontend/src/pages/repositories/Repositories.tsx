@@ -133,16 +133,20 @@ const columns: readonly Column<RepositoryRowFragment>[] = [
   { id: "state", header: "Status", minWidth: 115, cell: (repository) => <HealthIndicator state={repository.state} problem={repository.problem} /> },
   {
     id: "class",
-    header: "Class",
-    minWidth: 105,
+    header: "Kept as",
+    minWidth: 110,
     cell: (repository) => (
       <SpaceBetween size="xxs">
-        <span>{repository.kind === "LOCAL" ? "–" : STORAGE_CLASS_SHORT[repository.storageClass]}</span>
+        <div>
+          {repository.kind === "LOCAL" ? "Local disk" : STORAGE_CLASS_SHORT[repository.storageClass]}
+          <Box color="text-body-secondary" fontSize="body-s">
+            {ENCRYPTION[repository.encryption]}
+          </Box>
+        </div>
         {repository.immutable && <Badge color="green">Locked</Badge>}
       </SpaceBetween>
     ),
   },
-  { id: "encryption", header: "Opens with", minWidth: 105, cell: (repository) => ENCRYPTION[repository.encryption] },
   {
     id: "stored",
     header: "Stored",

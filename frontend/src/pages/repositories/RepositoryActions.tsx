@@ -31,11 +31,11 @@ export function RepositoryActions({ repository, onChanged, onRemoved }: Reposito
         disabled={!repository}
         expandToViewport
         items={[
-          { id: "edit", text: "Edit", description: "Name, description, password or key" },
-          { id: "rescan", text: "Rescan", description: "Look which backups it holds" },
-          { id: "check", text: "Check", description: "Is everything there and intact?" },
-          { id: "collect", text: "Collect garbage", description: "Free space no restore point needs" },
-          { id: "remove", text: "Remove", description: "Its files stay" },
+          { id: "edit", text: "Edit", secondaryText: "Name, description, password or key" },
+          { id: "rescan", text: "Rescan", secondaryText: "Look which backups it holds" },
+          { id: "check", text: "Check", secondaryText: "Is everything there and intact?" },
+          { id: "collect", text: "Collect garbage", secondaryText: "Free space no restore point needs" },
+          { id: "remove", text: "Remove", secondaryText: "Its files stay" },
         ]}
         onItemClick={({ detail }) => setAsking(detail.id as Action)}
       >

@@ -77,7 +77,7 @@ function Summary({ repository }: { repository: RepositoryRowFragment }) {
           {
             label: "Locked against deletion",
             value: repository.immutable ? (
-              <StatusIndicator type="success">Yes, for as long as backups are kept</StatusIndicator>
+              <StatusIndicator type="success">Yes</StatusIndicator>
             ) : (
               "No"
             ),

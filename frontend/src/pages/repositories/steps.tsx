@@ -15,7 +15,7 @@ import { paths } from "../../app/paths";
 import { ENCRYPTION, STORAGE_CLASS, STORAGE_KIND } from "../../format/words";
 import { RouterLink } from "../../ui/RouterLink";
 import { When } from "../../ui/When";
-import type { FoundFolder, RepositoryDraft } from "./draft";
+import { cannotBeUsed, type FoundFolder, type RepositoryDraft } from "./draft";
 import { NewPassword } from "./NewPassword";
 
 export interface StepProps {
@@ -118,6 +118,7 @@ const CLASSES: readonly { value: StorageClass; description: string }[] = [
 
 export function FolderStep({ draft, folder, change, error }: StepProps) {
   if (!folder) return null;
+  const importable = folder.exists && !cannotBeUsed(folder);
   return (
     <SpaceBetween size="l">
       {folder.problems.map((problem) => (
@@ -135,10 +136,16 @@ export function FolderStep({ draft, folder, change, error }: StepProps) {
           {warning}
         </Alert>
       ))}
-      <Container header={<Header variant="h2">What was found</Header>}>
-        <Found folder={folder} />
+      <Container
+        header={
+          <Header variant="h2" description={importable ? "Its backups are imported when it is added." : undefined}>
+            What was found
+          </Header>
+        }
+      >
+        <Found folder={folder} kind={draft.kind} />
       </Container>
-      {folder.exists && folder.foreign && folder.addedAs === null && <TakeOver draft={draft} folder={folder} change={change} wrong={error("takeOver")} />}
+      {importable && folder.foreign && <TakeOver draft={draft} folder={folder} change={change} wrong={error("takeOver")} />}
       {!folder.exists && folder.problems.length === 0 && draft.kind === "S3" && (
         <Container header={<Header variant="h2" description="Cannot be changed later.">Storage class</Header>}>
           <FormField stretch errorText={error("storageClass")}>
@@ -156,12 +163,14 @@ export function FolderStep({ draft, folder, change, error }: StepProps) {
   );
 }
 
-function Found({ folder }: { folder: FoundFolder }) {
+function Found({ folder, kind }: { folder: FoundFolder; kind: StorageKind }) {
   const state =
     folder.problems.length > 0 ? (
       <StatusIndicator type="error">Cannot be used</StatusIndicator>
+    ) : folder.addedAs !== null ? (
+      <StatusIndicator type="error">Added already</StatusIndicator>
     ) : folder.exists ? (
-      <StatusIndicator type="info">A repository: its backups will be imported</StatusIndicator>
+      <StatusIndicator type="info">An existing repository</StatusIndicator>
     ) : (
       <StatusIndicator type="success">Ready for a new repository</StatusIndicator>
     );
@@ -175,7 +184,7 @@ function Found({ folder }: { folder: FoundFolder }) {
     items.push(
       { label: "Format version", value: folder.version === null ? "Unknown" : String(folder.version) },
       { label: "Opens with", value: folder.encryption ? ENCRYPTION[folder.encryption] : "Unknown" },
-      { label: "Storage class", value: folder.storageClass ? STORAGE_CLASS[folder.storageClass] : "Unknown" },
+      ...(kind === "S3" ? [{ label: "Storage class", value: folder.storageClass ? STORAGE_CLASS[folder.storageClass] : "Unknown" }] : []),
       {
         label: "Written by",
         value: folder.foreign ? (
@@ -224,8 +233,8 @@ export function EncryptionStep(props: StepProps) {
           value={draft.encryption}
           onChange={({ detail }) => change({ encryption: detail.value as Encryption })}
           items={[
-            { value: "PASSWORD", label: "Password", description: "Opens the repository anywhere, also without AWS." },
-            { value: "KMS", label: "AWS KMS key", description: "No password to keep: who may use the key decides who can open it." },
+            { value: "PASSWORD", label: "A password", description: "Opens the repository anywhere, also without AWS." },
+            { value: "KMS", label: "An AWS KMS key", description: "No password to keep: who may use the key decides who can open it." },
           ]}
         />
         {draft.encryption === "PASSWORD" ? (

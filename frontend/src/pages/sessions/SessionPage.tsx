@@ -19,7 +19,7 @@ import { paths } from "../../app/paths";
 import { elapsed } from "../../format/time";
 import { count } from "../../format/schedule";
 import { percent, rate, size } from "../../format/size";
-import { isFinal, taskKind } from "../../format/words";
+import { isFinal, storedWord, taskKind } from "../../format/words";
 import { Confirm } from "../../ui/Confirm";
 import { EmptyState } from "../../ui/EmptyState";
 import { Progress, StateIndicator } from "../../ui/indicators";
@@ -124,7 +124,7 @@ function Summary({ session }: { session: SessionDetail }) {
     { label: "Started", value: <When at={session.startedAt} none="Not yet" /> },
     { label: running ? "Running for" : "Duration", value: <Took from={session.startedAt} to={session.endedAt} /> },
     { label: "Data read", value: session.bytesRead > 0 ? `${size(session.bytesRead)}${speed ? ` (${speed})` : ""}` : "–" },
-    { label: storedWord(session), value: session.bytesStored > 0 ? size(session.bytesStored) : "–" },
+    { label: storedWord(session.kind), value: session.bytesStored > 0 ? size(session.bytesStored) : "–" },
     { label: "Started by", value: session.requestedBy === "schedule" ? "Schedule" : session.requestedBy },
   ];
   const failed = session.tasks.filter((task) => task.state === "ERROR");
@@ -191,7 +191,7 @@ function Tasks({ session }: { session: SessionDetail }) {
       pagination={many && <Pagination {...paginationProps} />}
       items={items}
       trackBy="id"
-      columnDefinitions={TASK_COLUMNS.map((column) => (column.id === "stored" ? { ...column, header: storedWord(session) } : column))}
+      columnDefinitions={TASK_COLUMNS.map((column) => (column.id === "stored" ? { ...column, header: storedWord(session.kind) } : column))}
     />
   );
 }
@@ -234,11 +234,6 @@ const TASK_COLUMNS: TableProps.ColumnDefinition<Task>[] = [
     ),
   },
 ];
-
-/** A restore writes to AWS; everything else stores in a repository. */
-function storedWord(session: SessionDetail): string {
-  return session.kind === "VOLUME_RESTORE" || session.kind === "INSTANCE_RESTORE" ? "Written" : "Stored";
-}
 
 function Bytes({ bytes }: { bytes: number }) {
   return <span className="hf-number">{bytes > 0 ? size(bytes) : "–"}</span>;

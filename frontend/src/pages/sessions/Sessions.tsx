@@ -1,9 +1,10 @@
+import Box from "@cloudscape-design/components/box";
 import { SessionsDocument, type SessionKind, type SessionOrderField, type SessionRowFragment, type State } from "../../api/generated";
 import { useData } from "../../api/useData";
 import { Page } from "../../app/page";
 import { paths } from "../../app/paths";
 import { size } from "../../format/size";
-import { SESSION_KIND, STATE } from "../../format/words";
+import { SESSION_KIND, STATE, storedWord } from "../../format/words";
 import { ListTable, type Choice, type Column } from "../../listing/ListTable";
 import type { ListShape } from "../../listing/address";
 import { useListView } from "../../listing/useListView";
@@ -31,7 +32,7 @@ export const sessionColumns: readonly Column<SessionRowFragment>[] = [
     header: "Session",
     sortingField: "NAME",
     isRowHeader: true,
-    minWidth: 180,
+    minWidth: 160,
     cell: (session) => <RouterLink to={paths.session(session.id)}>{session.name}</RouterLink>,
   },
   { id: "kind", header: "Kind", minWidth: 140, cell: (session) => <SessionKindName kind={session.kind} /> },
@@ -44,19 +45,43 @@ export const sessionColumns: readonly Column<SessionRowFragment>[] = [
   {
     id: "progress",
     header: "Progress",
-    minWidth: 190,
+    minWidth: 150,
     cell: (session) => (
       <Progress state={session.state} done={session.progressDone} total={session.progressTotal} label={`Progress of ${session.name}`} />
     ),
   },
-  { id: "created", header: "Created", sortingField: "CREATED_AT", cell: (session) => <When at={session.createdAt} /> },
-  { id: "took", header: "Duration", cell: (session) => <Took from={session.startedAt} to={session.endedAt} /> },
-  { id: "read", header: "Read", cell: (session) => (session.bytesRead > 0 ? size(session.bytesRead) : "–") },
-  { id: "stored", header: "Stored", cell: (session) => (session.bytesStored > 0 ? size(session.bytesStored) : "–") },
   {
-    id: "by",
-    header: "Started by",
-    cell: (session) => <span>{session.requestedBy === "schedule" ? "Schedule" : session.requestedBy}</span>,
+    id: "created",
+    header: "Created",
+    sortingField: "CREATED_AT",
+    minWidth: 160,
+    cell: (session) => (
+      <div>
+        <When at={session.createdAt} />
+        <Box color="text-body-secondary" fontSize="body-s">
+          by {session.requestedBy}
+        </Box>
+      </div>
+    ),
+  },
+  { id: "took", header: "Duration", cell: (session) => <Took from={session.startedAt} to={session.endedAt} /> },
+  {
+    id: "data",
+    header: "Data",
+    minWidth: 125,
+    cell: (session) =>
+      session.bytesRead === 0 && session.bytesStored === 0 ? (
+        "–"
+      ) : (
+        <div>
+          {session.bytesRead > 0 && <div className="hf-number">{size(session.bytesRead)} read</div>}
+          {session.bytesStored > 0 && (
+            <div className="hf-number">
+              {size(session.bytesStored)} {storedWord(session.kind).toLowerCase()}
+            </div>
+          )}
+        </div>
+      ),
   },
 ];
 
