@@ -31,7 +31,7 @@ class Variable:
 
 
 VARIABLES: Final = (
-    Variable("HOLDFAST_DATA_DIR", "./.holdfast", "Folder of the appliance: keys, embedded servers, local repositories."),
+    Variable("HOLDFAST_DATA_DIR", "./.holdfast", "Folder of the appliance: keys, embedded servers, repositories, caches."),
     Variable("HOLDFAST_DATABASE_URL", "", "PostgreSQL 14 or later. Without it `up` and `demo` start a server of their own."),
     Variable("HOLDFAST_REDIS_URL", "", "Redis 7 or Valkey. Without it `up` and `demo` start a server of their own."),
     Variable("HOLDFAST_HOST", "127.0.0.1", "Address the web server listens on."),

@@ -216,7 +216,7 @@ const TASK_COLUMNS: TableProps.ColumnDefinition<Task>[] = [
   {
     id: "progress",
     header: "Progress",
-    minWidth: 190,
+    minWidth: 150,
     cell: (task) => <Progress state={task.state} done={task.progressDone} total={task.progressTotal} label={`Progress of ${task.name}`} />,
   },
   { id: "read", header: "Read", cell: (task) => <Bytes bytes={task.bytesRead} /> },
@@ -225,7 +225,7 @@ const TASK_COLUMNS: TableProps.ColumnDefinition<Task>[] = [
   {
     id: "message",
     header: "Note",
-    minWidth: 220,
+    minWidth: 180,
     cell: (task) => (
       <Box color={task.state === "ERROR" ? "text-status-error" : "text-body-secondary"}>
         {task.message || "–"}

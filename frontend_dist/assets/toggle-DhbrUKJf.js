@@ -1,1 +1,0 @@
-import{ft as e,ht as t}from"./index-DHFjQd4R.js";import{M as n,j as r}from"./button-DacnWyGb.js";import{t as i}from"./internal-R3HKMVVC.js";var a=t(e()),o=a.forwardRef((e,t)=>{let r=n(`Toggle`,{props:{readOnly:e.readOnly}});return a.createElement(i,{...e,...r,ref:t,__injectAnalyticsComponentMetadata:!0})});r(o,`Toggle`);export{o as t};
