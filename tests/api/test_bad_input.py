@@ -211,7 +211,7 @@ CASES = [
     Case("folder with other files", "addRepository", S3, "INVALID_INPUT",
          "What lies at memory://memory is not a Holdfast repository.", fields=("location",), given=bucket_is(foreign_folder)),
     Case("repository of another appliance", "addRepository", S3, "CONFLICT",
-         "*belongs to the appliance*", given=bucket_is(owned_by(uuid4()))),
+         "*belongs to the appliance*", fields=("takeOver",), given=bucket_is(owned_by(uuid4()))),
     Case("disk full", "addRepository", S3, "STORAGE_FULL", "No space left in memory://memory.", remedy="Free space.",
          given=bucket_is(full_disk)),
     Case("local folder outside the allowed one", "addRepository", {**LOCAL, "location": "/etc"}, "INVALID_INPUT",
@@ -298,7 +298,7 @@ CASES = [
          "us-east-1 has no Availability Zone us-east-1z: choose one of us-east-1a.", fields=("zone",), given=with_zones),
     Case("point in use deleted", "deleteRestorePoints", {}, "CONFLICT",
          "The snapshot of web of 2026-11-22 12:00 UTC is being restored from, or archived.",
-         remedy="Wait for the restore to end, or cancel it.", given=point_being_restored),
+         remedy="Wait for that to end, or cancel it.", given=point_being_restored),
     Case("no point named", "deleteRestorePoints", {"ids": []}, "INVALID_INPUT", "Name the restore points to delete.",
          fields=("ids",)),
 ]  # fmt: skip
