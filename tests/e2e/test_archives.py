@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 from uuid import uuid4
 
@@ -18,6 +19,7 @@ SECONDS = 240.0
 ADD = "mutation($input: AddRepositoryInput!) { addRepository(input: $input) { repository { id storageClass } } }"
 RUN = "mutation($input: StartPolicyInput!) { startPolicy(input: $input) { session { id } } }"
 ARCHIVE = "mutation($input: ArchivePointsInput!) { archivePoints(input: $input) { session { id } } }"
+DISABLE = "mutation($input: IdInput!) { disablePolicy(input: $input) { policy { id } } }"
 RETRIEVE = "mutation($input: RetrievePointsInput!) { retrievePoints(input: $input) { session { id } } }"
 EXTEND = "mutation($input: ExtendRetrievalInput!) { extendRetrieval(input: $input) { session { id } } }"
 RESTORE = "mutation($input: VolumeRestoreInput!) { startVolumeRestore(input: $input) { session { id } } }"
@@ -60,8 +62,10 @@ class Guide:
 
 
 @pytest.fixture
-def guide(appliance: RunningAppliance) -> Guide:
-    return Guide(appliance)
+def guide(appliance: RunningAppliance) -> Iterator[Guide]:
+    found = Guide(appliance)
+    yield found
+    found.visitor.ask(DISABLE, input={"id": found.prepared.policy_id})  # it would claim the resources of other tests' policies
 
 
 def test_from_backup_to_archive_and_back(guide: Guide) -> None:
