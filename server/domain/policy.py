@@ -84,6 +84,24 @@ class Retries:
     attempts: int = 3
 
 
+class Ordinal(enum.Enum):
+    """Which of a month's weekdays of one name."""
+
+    FIRST = "first"
+    SECOND = "second"
+    THIRD = "third"
+    FOURTH = "fourth"
+    LAST = "last"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HealthCheck:
+    """Once a month, on that weekday, after the policy's first session of the day: are the backups still whole?"""
+
+    ordinal: Ordinal = Ordinal.LAST
+    weekday: Weekday = Weekday.SUNDAY
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
     id: UUID
@@ -98,6 +116,8 @@ class Policy:
     retries: Retries = field(default_factory=Retries)
     repository_id: UUID | None = None  # None: snapshots only
     copy_tags: bool = True  # the volumes' tags go onto their snapshots
+    verify: bool = False  # every backup is read again and compared with the source
+    health_check: HealthCheck | None = None
     next_run_at: datetime | None = None
     last_session_id: UUID | None = None
     created_at: datetime

@@ -27,6 +27,13 @@ class RetrievalMode(enum.Enum):
     BULK = "bulk"
 
 
+class Encryption(enum.Enum):
+    """What opens a repository: a password people know, or a key of AWS KMS."""
+
+    PASSWORD = "password"  # noqa: S105  # the word, not one
+    KMS = "kms"
+
+
 class RepositoryState(enum.Enum):
     AVAILABLE = "available"
     UNAVAILABLE = "unavailable"
@@ -36,7 +43,9 @@ class RepositoryState(enum.Enum):
 class Repository:
     """``location`` is the bucket (S3) or absolute folder (local); ``prefix`` the folder inside the bucket.
 
-    ``password`` is sealed at rest and never leaves the appliance.
+    ``password`` is sealed at rest and never leaves the appliance; "" with KMS, where ``kms_key`` is the key's ARN. ``hint``
+    reminds people of the password. ``immutable``: the bucket locks what is written. ``stored_bytes`` is an estimate between
+    collections. The last three times: when each kind of upkeep last succeeded.
     """
 
     id: UUID
@@ -52,5 +61,13 @@ class Repository:
     state: RepositoryState = RepositoryState.AVAILABLE
     problem: str | None = None
     stored_bytes: int = 0
+    storage_class: StorageClass = StorageClass.STANDARD
+    immutable: bool = False
+    encryption: Encryption = Encryption.PASSWORD
+    kms_key: str | None = None
+    hint: str = ""
+    rescanned_at: datetime | None = None
+    collected_at: datetime | None = None
+    checked_at: datetime | None = None
     created_at: datetime
     revision: int = 1

@@ -8,6 +8,8 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from server.domain.repository import RetrievalMode
+
 
 class Leg(enum.Enum):
     """Where a point lives. Also called tier."""
@@ -24,12 +26,63 @@ class PointState(enum.Enum):
     DELETED = "deleted"  # kept as a row while a session log refers to it
 
 
+class Health(enum.Enum):
+    """Of a point in a repository. INCOMPLETE: some of its blocks are damaged or missing; the next backup may heal it."""
+
+    HEALTHY = "healthy"
+    INCOMPLETE = "incomplete"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DamagedRange:
+    """Bytes [start, end) of a disk that cannot be read. ``disk_id`` "": nothing of the point can."""
+
+    disk_id: str
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Damage:
+    """What a check found wrong with a point; ``ranges`` are the first ones, ``more`` how many there are besides."""
+
+    found_at: datetime
+    ranges: tuple[DamagedRange, ...]
+    more: int = 0
+
+
+class RetrievalState(enum.Enum):
+    REQUESTED = "requested"  # AWS is at it, for minutes to days
+    AVAILABLE = "available"  # readable until ``available_until``
+    EXPIRED = "expired"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Retrieval:
+    """An archived point's readable copy. ``days``: how long it is asked to stay once it is there."""
+
+    state: RetrievalState
+    mode: RetrievalMode
+    days: int
+    requested_at: datetime
+    available_until: datetime | None = None
+
+
+PROVEN_BY_VERIFICATION = "verification"
+PROVEN_BY_RESTORE = "restore"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RestorePoint:
     """One moment of one resource in one leg. ``at`` is the moment of the data, ``created_at`` when the point became whole.
 
     ``document``, written by the workload: what a restore needs (instance record, volumes; for snapshots the snapshot ids).
     ``base``: this snapshot is the change-tracking base of the newest backup and outlives retention.
+
+    ``damage`` of an INCOMPLETE point. ``proven_at``, ``proven_how``: when its content was last compared with
+    what was read from the source, and by what (PROVEN_BY_*). ``locked_until``: nobody can delete its data before.
+    ``expires_at``: an imported point's own retention. ``source_id``: the backup an archive was made from. ``content_roots``:
+    disk id → hex digest over the disk's content, taken while the source was read and kept apart from the repository.
     """
 
     id: UUID
@@ -49,6 +102,15 @@ class RestorePoint:
     size_bytes: int = 0  # of the source disks
     stored_bytes: int = 0  # added to the repository by this point
     base: bool = False
+    health: Health = Health.HEALTHY
+    damage: Damage | None = None
+    proven_at: datetime | None = None
+    proven_how: str | None = None
+    locked_until: datetime | None = None
+    expires_at: datetime | None = None
+    source_id: UUID | None = None
+    retrieval: Retrieval | None = None
+    content_roots: dict[str, str] = field(default_factory=dict)
     document: dict[str, Any] = field(default_factory=dict)
 
 

@@ -44,6 +44,12 @@ class SessionKind(enum.Enum):
     INSTANCE_RESTORE = "instance_restore"
     DELETE_POINTS = "delete_points"
     REPOSITORY_MAINTENANCE = "repository_maintenance"
+    HEALTH_CHECK = "health_check"
+    REPOSITORY_CHECK = "repository_check"
+    REPOSITORY_RESCAN = "repository_rescan"
+    VERIFICATION = "verification"
+    ARCHIVE = "archive"
+    RETRIEVAL = "retrieval"
 
 
 class TaskKind(enum.Enum):
@@ -56,6 +62,12 @@ class TaskKind(enum.Enum):
     RESTORE_INSTANCE = "restore_instance"
     DELETE_POINTS = "delete_points"
     COLLECT_GARBAGE = "collect_garbage"
+    CHECK_CHAIN = "check_chain"  # one resource's points in one repository
+    CHECK_REPOSITORY = "check_repository"
+    RESCAN_REPOSITORY = "rescan_repository"
+    VERIFY_POINT = "verify_point"
+    ARCHIVE_POINT = "archive_point"
+    RETRIEVE_POINT = "retrieve_point"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,6 +6,7 @@ sizes are bytes unless the name says otherwise.
 
 from server.ports.aws import BLOCK_SIZE, Aws, BlockRef, Blocks
 from server.ports.blobs import Availability, Blob, Blobs, Upload
+from server.ports.kms import Kms
 from server.ports.process import Clock, Jobs, Passwords, Wakeups
 from server.ports.store import (
     ActivityLog,
@@ -39,6 +40,7 @@ __all__ = [
     "EventLog",
     "Group",
     "Jobs",
+    "Kms",
     "Operator",
     "Order",
     "Passwords",

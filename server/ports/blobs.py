@@ -84,6 +84,10 @@ class Blobs(Protocol):
         self, name: str, *, lock_until: datetime | None = None, storage_class: StorageClass = StorageClass.STANDARD
     ) -> Upload: ...
 
+    def delete(self, names: Sequence[str]) -> list[str]:
+        """Absent ones are no error. Returns those a lock still protects: they stay as they were, visible."""
+        ...
+
     def get(self, name: str, *, start: int = 0, length: int | None = None) -> bytes:
         """NotFound when absent; Archived when it must be retrieved first. Fewer bytes than asked only at the object's end."""
         ...
@@ -92,10 +96,6 @@ class Blobs(Protocol):
 
     def list(self, prefix: str = "", *, after: str = "") -> Iterator[Blob]:
         """In name order, strongly consistent."""
-        ...
-
-    def delete(self, names: Sequence[str]) -> list[str]:
-        """Absent ones are no error. Returns those a lock still protects: they stay as they were, visible."""
         ...
 
     def extend_locks(self, names: Sequence[str], until: datetime) -> None:

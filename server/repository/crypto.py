@@ -10,7 +10,7 @@ import os
 import struct
 import unicodedata
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 from uuid import UUID, uuid4
@@ -22,8 +22,11 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from server.domain.errors import Damaged, ForeignFormat, WrongPassword
+from server.ports import Kms
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2  # of repositories made now
+READABLE_VERSIONS = (1, 2)
+LAYOUT_VERSION = 1  # of binary objects and key slots: the same in both format versions
 MAGIC = b"HOLDFAST"
 HEADER = struct.Struct("<8sHBBI16s16s")
 HEADER_SIZE = HEADER.size
@@ -34,6 +37,7 @@ CHECK_REMEDY = "Run a repository check, and back up the resources it names again
 
 TYPE_DATA_PACK, TYPE_TREE_PACK = 1, 2
 TYPE_MANIFEST, TYPE_TOMBSTONE, TYPE_PIN, TYPE_GC_STATE, TYPE_GC_MARK = 16, 17, 18, 19, 20
+TYPE_MOVED, TYPE_DAMAGE, TYPE_CATALOG = 21, 22, 23
 
 # A slot is read before anything is authenticated: do not let it ask for all the memory of the machine.
 MAX_KDF_MEMORY_KIB = 4 * 1024 * 1024
@@ -97,7 +101,7 @@ class Keys:
 
     def header(self, kind: int, object_id: bytes, epoch: int | None = None) -> bytes:
         chosen = self.epoch if epoch is None else epoch
-        return HEADER.pack(MAGIC, FORMAT_VERSION, kind, 0, chosen, self._salt, object_id)
+        return HEADER.pack(MAGIC, LAYOUT_VERSION, kind, 0, chosen, self._salt, object_id)
 
     def seal(self, name: str, kind: int, plain: bytes) -> bytes:
         """A sealed object (FORMAT.md §7) bound to ``name``."""
@@ -136,9 +140,9 @@ def parse_header(name: str, kind: int, repository: bytes, data: bytes) -> tuple[
     magic, version, found_kind, _, epoch, found_repository, object_id = HEADER.unpack_from(data)
     if magic != MAGIC:
         raise Damaged(f"{name} does not begin as a Holdfast object.", remedy=CHECK_REMEDY, fields={"object": name})
-    if version != FORMAT_VERSION:
+    if version != LAYOUT_VERSION:
         raise ForeignFormat(
-            f"{name} is of format version {version}; this program reads {FORMAT_VERSION}.",
+            f"{name} has object layout {version}; this program reads {LAYOUT_VERSION}.",
             remedy="Use a newer Holdfast for this repository.",
         )
     if found_kind != kind or found_repository != repository:
@@ -153,6 +157,10 @@ def _b64(data: bytes) -> str:
     return base64.b64encode(data).decode("ascii")
 
 
+def _unb64(text: str) -> bytes:
+    return base64.b64decode(text, validate=True)
+
+
 def _stretch(password: str, kdf: Mapping[str, Any]) -> tuple[bytes, bytes]:
     """KEK and verifier key. ForeignFormat for a KDF this program does not know, Damaged for absurd costs."""
     if kdf["name"] != "argon2id":
@@ -162,7 +170,7 @@ def _stretch(password: str, kdf: Mapping[str, Any]) -> tuple[bytes, bytes]:
         raise Damaged("A key slot asks for absurd password hashing costs.", remedy="Restore the key slot from a copy.")
     raw = hash_secret_raw(
         unicodedata.normalize("NFC", password).encode(),
-        base64.b64decode(kdf["salt"], validate=True),
+        _unb64(kdf["salt"]),
         time_cost=passes,
         memory_cost=memory,
         parallelism=lanes,
@@ -176,10 +184,39 @@ def _verifier(key: bytes, slot_id: UUID) -> bytes:
     return hmac.new(key, b"holdfast/1/verifier" + slot_id.bytes, hashlib.sha256).digest()[:16]
 
 
+class Password(str):
+    """A repository password that does not show itself. A plain ``str`` is taken as one too."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "Password(…)"
+
+
+@dataclass(frozen=True, slots=True)
+class KmsKey:
+    """The key ``arn`` of AWS KMS, reached through ``kms``, in place of a password.
+
+    The ARN is the opener's, never taken from the repository: else whoever can write to the bucket could exchange it whole.
+    """
+
+    arn: str
+    kms: Kms = field(repr=False)
+
+
+Secret = str | KmsKey
+
+
+def make_slot(keys: Keys, secret: Secret, *, created: datetime, hint: str = "", kdf: Kdf | None = None) -> dict[str, Any]:
+    """A key slot (FORMAT.md §5) that ``secret`` opens. ``kdf`` counts for passwords only. Errors: those of ``Kms``."""
+    if isinstance(secret, KmsKey):
+        return make_kms_slot(keys, secret, created=created, hint=hint)
+    return make_password_slot(keys, secret, created=created, hint=hint, kdf=kdf)
+
+
 def make_password_slot(
     keys: Keys, password: str, *, created: datetime, hint: str = "", kdf: Kdf | None = None
 ) -> dict[str, Any]:
-    """A key slot (FORMAT.md §5) that opens with ``password``."""
     costs = kdf or Kdf()
     slot_id = uuid4()
     derivation = {
@@ -190,41 +227,77 @@ def make_password_slot(
         "lanes": costs.lanes,
     }
     kek, verifier_key = _stretch(password, derivation)
+    own = {"kind": "password", "kdf": derivation, "verifier": _b64(_verifier(verifier_key, slot_id))}
+    return _wrapped(keys, slot_id, kek, own, created, hint)
+
+
+def make_kms_slot(keys: Keys, key: KmsKey, *, created: datetime, hint: str = "") -> dict[str, Any]:
+    kek, sealed = key.kms.generate(key.arn, kms_context(keys.repository_id))
+    return _wrapped(keys, uuid4(), kek, {"kind": "kms", "keyArn": key.arn, "dataKey": _b64(sealed)}, created, hint)
+
+
+def kms_context(repository_id: UUID) -> dict[str, str]:
+    """The encryption context of a repository's KMS data keys; key policies may demand it."""
+    return {"holdfast:repository": str(repository_id)}
+
+
+def _wrapped(keys: Keys, slot_id: UUID, kek: bytes, own: Mapping[str, Any], created: datetime, hint: str) -> dict[str, Any]:
     nonce = os.urandom(12)
     slot: dict[str, Any] = {
         "format": "holdfast-key",
-        "version": FORMAT_VERSION,
+        "version": LAYOUT_VERSION,
         "id": str(slot_id),
         "repository": str(keys.repository_id),
-        "kind": "password",
         "created": created.isoformat(),
         "hint": hint,
-        "kdf": derivation,
-        "verifier": _b64(_verifier(verifier_key, slot_id)),
         "nonce": _b64(nonce),
+        **own,
     }
     slot["wrapped"] = _b64(AESGCM(kek).encrypt(nonce, keys.ring_bytes(), canonical(slot)))
     slot["checksum"] = checksum(slot)
     return slot
 
 
-def open_password_slot(slot: Mapping[str, Any], password: str) -> Keys:
-    """Errors: WrongPassword, Damaged (checksum, forged ring), ForeignFormat."""
-    if slot.get("version") != FORMAT_VERSION:
+def opens(slot: Mapping[str, Any], secret: Secret) -> bool:
+    """Whether a secret of this kind, and with KMS this key, is what the slot asks for."""
+    if isinstance(secret, KmsKey):
+        return slot.get("kind") == "kms" and _same_key(str(slot.get("keyArn")), secret.arn)
+    return slot.get("kind") == "password"
+
+
+def _same_key(one: str, other: str) -> bool:
+    """Replicas of a multi-Region key have ARNs that differ in the Region only, and open the same data keys."""
+    if one == other:
+        return True
+    a, b = one.split(":"), other.split(":")
+    return len(a) == len(b) == 6 and a[5].startswith("key/mrk-") and a[:3] + a[4:] == b[:3] + b[4:]
+
+
+def open_slot(slot: Mapping[str, Any], secret: Secret) -> Keys:
+    """Errors: WrongPassword, Damaged (checksum, forged ring), ForeignFormat, those of ``Kms``."""
+    if slot.get("version") != LAYOUT_VERSION:
         raise ForeignFormat("A key slot is of another version.", remedy="Use a newer Holdfast for this repository.")
     damaged = Damaged("A key slot of the repository is damaged.", remedy="Restore the object under keys/ from a copy.")
     if slot.get("checksum") != checksum(slot):
         raise damaged
     try:
-        slot_id, repository_id = UUID(slot["id"]), UUID(slot["repository"])
-        kek, verifier_key = _stretch(password, slot["kdf"])
-        if not hmac.compare_digest(_verifier(verifier_key, slot_id), base64.b64decode(slot["verifier"])):
-            raise WrongPassword("The repository password is wrong.", remedy="Enter the password the repository was made with.")
+        repository_id = UUID(slot["repository"])
+        if isinstance(secret, KmsKey):
+            kek = secret.kms.decrypt(_unb64(slot["dataKey"]), kms_context(repository_id), secret.arn)
+        else:
+            kek = _password_kek(slot, secret)
         bound = canonical({key: value for key, value in slot.items() if key not in ("wrapped", "checksum")})
-        ring = AESGCM(kek).decrypt(base64.b64decode(slot["nonce"]), base64.b64decode(slot["wrapped"]), bound)
+        ring = AESGCM(kek).decrypt(_unb64(slot["nonce"]), _unb64(slot["wrapped"]), bound)
     except (KeyError, TypeError, ValueError, InvalidTag) as wrong:
         raise damaged from wrong
     if not ring or len(ring) % (4 + KEY_SIZE):
         raise damaged
     epochs = {struct.unpack_from("<I", ring, at)[0]: ring[at + 4 : at + 36] for at in range(0, len(ring), 4 + KEY_SIZE)}
     return Keys(repository_id, epochs)
+
+
+def _password_kek(slot: Mapping[str, Any], password: str) -> bytes:
+    kek, verifier_key = _stretch(password, slot["kdf"])
+    if not hmac.compare_digest(_verifier(verifier_key, UUID(slot["id"])), _unb64(slot["verifier"])):
+        raise WrongPassword("The repository password is wrong.", remedy="Enter the password the repository was made with.")
+    return kek

@@ -12,8 +12,11 @@ TREES = "trees/"
 POINTS = "points/"
 FORGOTTEN = "forgotten/"
 PINS = "pins/"
+CATALOG = "catalog/"
 GC_STATE = "gc/state"
 GC_MARKS = "gc/mark-"
+MOVED = "moved/"
+DAMAGE = "damage/"
 
 
 def data_pack(pack_id: bytes) -> str:
@@ -56,3 +59,21 @@ def uuid_of(name: str) -> UUID | None:
         return UUID(name.rsplit("/", 1)[-1])
     except ValueError:
         return None
+
+
+def moved(pack_id: bytes) -> str:
+    """Prefix of the forwarding records of a pack of either type."""
+    return f"{MOVED}{pack_id.hex()}/"
+
+
+def moved_pack_of(name: str) -> bytes | None:
+    """The pack a forwarding record speaks of; None for a name that is none."""
+    return pack_id_of(name.rpartition("/")[0]) if name.startswith(MOVED) else None
+
+
+def catalog(catalog_id: bytes) -> str:
+    return f"{CATALOG}{catalog_id.hex()}"
+
+
+def damage(record_id: bytes) -> str:
+    return f"{DAMAGE}{record_id.hex()}"

@@ -69,7 +69,10 @@ class DiskRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Manifest:
-    """A restore point. ``resource`` and ``document`` are the caller's: what was protected and how to rebuild it."""
+    """A restore point. ``resource`` and ``document`` are the caller's: what was protected and how to rebuild it.
+
+    ``archive``: of an archive point, what it was made from (``archive.Origin``).
+    """
 
     id: UUID
     at: datetime
@@ -77,6 +80,7 @@ class Manifest:
     resource: dict[str, Any]
     document: dict[str, Any]
     disks: tuple[DiskRecord, ...]
+    archive: dict[str, Any] | None = None
 
     def disk(self, disk_id: str) -> DiskRecord | None:
         return next((disk for disk in self.disks if disk.disk_id == disk_id), None)
@@ -90,7 +94,7 @@ class Manifest:
         return sum(disk.stored_bytes for disk in self.disks)
 
     def to_json(self) -> dict[str, Any]:
-        return {
+        content: dict[str, Any] = {
             "version": MANIFEST_VERSION,
             "id": str(self.id),
             "at": self.at.isoformat(),
@@ -99,6 +103,9 @@ class Manifest:
             "document": self.document,
             "disks": [disk.to_json() for disk in self.disks],
         }
+        if self.archive is not None:
+            content["archive"] = self.archive
+        return content
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Manifest:
@@ -111,6 +118,7 @@ class Manifest:
                 resource=dict(data["resource"]),
                 document=dict(data["document"]),
                 disks=tuple(DiskRecord.from_json(disk) for disk in data["disks"]),
+                archive=dict(data["archive"]) if data.get("archive") is not None else None,
             )
         except (KeyError, TypeError, ValueError) as wrong:
             raise Damaged(f"A point manifest is not well formed ({wrong!r}).", remedy="Run a repository check.") from wrong

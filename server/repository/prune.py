@@ -15,11 +15,14 @@ from server.repository import layout
 from server.repository.control import Control
 from server.repository.crypto import TYPE_GC_MARK, TYPE_GC_STATE
 from server.repository.fetch import Fetcher, NodeAt
+from server.repository.marks import doomed
 from server.repository.pins import live_pins
 from server.repository.repository import Repository
 from server.repository.tree import PAGE_BITS, decode_node, reached_packs
 from server.repository.vault import Vault
 from server.repository.walk import PackIndex, Visited
+
+__all__ = ["CollectReport", "collect", "doomed"]
 
 MAX_SKEW = timedelta(minutes=5)
 PIN_MARGIN = timedelta(minutes=1)  # stores stamp objects with whole seconds, and from several clocks

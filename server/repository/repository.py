@@ -1,34 +1,35 @@
-"""An open repository: points listed, read, begun, forgotten and recalled; created and opened with a password."""
+"""An open repository: points listed, read, begun, forgotten and recalled; created and opened with a password or a KMS key."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime
-from itertools import islice
-from typing import Any
-from uuid import UUID, uuid4
+from uuid import UUID
 
-from server.domain.errors import AlreadyThere, Damaged, ForeignFormat, NotFound, NotOwner, WrongPassword
-from server.ports import BLOCK_SIZE, Blobs, Clock
-from server.repository import layout
+from server.domain.errors import AlreadyThere, Damaged, NotFound
+from server.domain.repository import StorageClass
+from server.ports import Blobs, Clock
+from server.repository import catalog, layout, opening
 from server.repository.control import Control, DiskInput, Progress, Tuning, resume_index
 from server.repository.crypto import (
-    FORMAT_VERSION,
+    CHECK_REMEDY,
     TYPE_GC_STATE,
     TYPE_MANIFEST,
     TYPE_TOMBSTONE,
     Kdf,
-    Keys,
+    KmsKey,
+    Password,
+    Secret,
     canonical,
-    make_password_slot,
-    open_password_slot,
+    make_slot,
 )
 from server.repository.manifest import DiskRecord, Manifest, PointSummary
+from server.repository.opening import Header, peek
 from server.repository.pins import Pin
 from server.repository.run import BackupRun, DiskResult
 from server.repository.runtime import REAL, Runtime
-from server.repository.vault import Vault, patiently, put_once, read_owner, read_plain
+from server.repository.tree import content_root
+from server.repository.vault import Vault
 
 __all__ = [
     "BackupRun",
@@ -38,51 +39,24 @@ __all__ = [
     "DiskResult",
     "Header",
     "Kdf",
+    "KmsKey",
     "Manifest",
+    "Password",
     "PointSummary",
     "Progress",
     "Repository",
+    "Secret",
     "Tuning",
     "Usage",
     "peek",
     "resume_index",
 ]
 
-LISTERS = 8  # manifests read at once
-LIST_CHUNK = 64
-
-
-@dataclass(frozen=True, slots=True)
-class Header:
-    """What a repository says of itself to anyone who can read the folder (not authenticated without the password)."""
-
-    id: UUID
-    version: int
-    created: datetime
-    owner: UUID
-    owned_since: datetime
-    hint: str
-
 
 @dataclass(frozen=True, slots=True)
 class Usage:
     objects: int
     stored_bytes: int
-
-
-def peek(blobs: Blobs, *, clock: Clock) -> Header:
-    """Identity, owner and password hint without the password. Errors: NotFound, ForeignFormat, Damaged, the storage's."""
-    config = _read_config(blobs, clock)
-    owner = read_owner(blobs, clock)
-    hints = [str(slot.get("hint", "")) for slot in _slots(blobs, clock)]
-    return Header(
-        id=UUID(config["id"]),
-        version=int(config["version"]),
-        created=datetime.fromisoformat(config["created"]),
-        owner=UUID(owner["owner"]),
-        owned_since=datetime.fromisoformat(owner["since"]),
-        hint=next(filter(None, hints), ""),
-    )
 
 
 class Repository:
@@ -104,82 +78,59 @@ class Repository:
     def create(
         cls,
         blobs: Blobs,
-        password: str,
+        secret: Secret,
         *,
         clock: Clock,
         owner: UUID,
         hint: str = "",
         kdf: Kdf | None = None,
+        storage_class: StorageClass = StorageClass.STANDARD,
         runtime: Runtime = REAL,
     ) -> Repository:
-        """A new repository in an empty folder. Errors: AlreadyThere when one is there, and the storage's.
+        """A new repository in an empty folder. Errors: AlreadyThere when one is there, those of ``Kms``, the storage's.
 
         What an attempt that died half-way left (a key slot) is no obstacle.
         """
-        _refuse_occupied(blobs)
-        keys = Keys.new(uuid4())
-        now = clock.now()
-        slot = make_password_slot(keys, password, created=now, hint=hint, kdf=kdf)
-        config = {
-            "format": "holdfast-repository",
-            "version": FORMAT_VERSION,
-            "id": str(keys.repository_id),
-            "created": now.isoformat(),
-            "createdBy": str(owner),
-            "blockSize": BLOCK_SIZE,
-            "requires": [],
-        }
-        put_once(blobs, clock, layout.key_slot(UUID(slot["id"])), canonical(slot))
-        put_once(blobs, clock, layout.CONFIG, keys.signed(config))  # decides which of two creators wins
-        _first_owner(blobs, clock, keys, config)
-        return cls(Vault(blobs, keys, clock, owner, runtime))
+        return cls(opening.create(blobs, secret, clock, owner, runtime, hint=hint, kdf=kdf, storage_class=storage_class))
 
     @classmethod
     def open(
         cls,
         blobs: Blobs,
-        password: str,
+        secret: Secret,
         *,
         clock: Clock,
-        owner: UUID,
+        owner: UUID | None,
         take_over: bool = False,
         runtime: Runtime = REAL,
     ) -> Repository:
-        """Errors: NotFound, WrongPassword, ForeignFormat, NotOwner (unless ``take_over``), Damaged, and the storage's."""
-        config = _read_config(blobs, clock)
-        keys = _unlock(blobs, clock, password, UUID(config["id"]))
-        keys.verify(layout.CONFIG, config)
-        vault = Vault(blobs, keys, clock, owner, runtime)
-        if patiently(clock, lambda: blobs.head(layout.OWNER)) is None:
-            _first_owner(blobs, clock, keys, config)  # the creator died before its last write
-        try:
-            vault.check_owner()
-        except NotOwner:
-            if not take_over:
-                raise
-            _take_over(vault)
+        """``owner`` None: for reading only, whoever owns it; nothing is written then, not even when asked.
+
+        Errors: NotFound, WrongPassword (also another KMS key), ForeignFormat, NotOwner (unless ``take_over``), Damaged, those
+        of ``Kms``, the storage's.
+        """
+        vault = opening.unlock(blobs, secret, clock, owner, runtime)
+        if owner is not None:
+            opening.own(vault, take_over=take_over)
         return cls(vault)
 
-    def change_password(self, password: str, *, hint: str = "", kdf: Kdf | None = None) -> None:
-        """Open with ``password`` from now on, and with no other. No data is rewritten."""
+    def change_secret(self, secret: Secret, *, hint: str = "", kdf: Kdf | None = None) -> list[str]:
+        """Open with ``secret``, a password or a KMS key, from now on and with nothing else. No data is rewritten.
+
+        Returns the key slots that an Object Lock still protects: what opened them opens them until the lock ends.
+        Errors: NotOwner, those of ``Kms``, the storage's.
+        """
         self.vault.check_owner()
         old = [blob.name for blob in self.vault.blobs.list(layout.KEYS)]
-        slot = make_password_slot(self.vault.keys, password, created=self.vault.clock.now(), hint=hint, kdf=kdf)
+        slot = make_slot(self.vault.keys, secret, created=self.vault.clock.now(), hint=hint, kdf=kdf)
         self.vault.put_once(layout.key_slot(UUID(slot["id"])), canonical(slot))
-        self.vault.patiently(lambda: self.vault.blobs.delete(old))
+        return self.vault.patiently(lambda: self.vault.blobs.delete(old))
 
     # -- points
 
     def points(self) -> Iterator[PointSummary]:
         """Every visible point, by id. Forgotten ones are left out. Errors: Damaged (names the point), the storage's."""
-        hidden = set(self.forgotten())
-        ids = (layout.uuid_of(blob.name) for blob in self.vault.blobs.list(layout.POINTS))
-        shown = (point_id for point_id in ids if point_id and point_id not in hidden)
-        with self.vault.pool(LISTERS, "points") as pool:
-            while chunk := list(islice(shown, LIST_CHUNK)):
-                for manifest in pool.map(self._manifest_if_there, chunk):
-                    if manifest is not None:
-                        yield PointSummary.of(manifest)
+        yield from catalog.points(self)
 
     def point(self, point_id: UUID) -> Manifest:
         """Errors: NotFound (also when forgotten), Damaged."""
@@ -193,6 +144,16 @@ class Repository:
         if manifest is None:
             raise _no_point(point_id)
         return manifest
+
+    def disk(self, manifest: Manifest, disk_id: str) -> DiskRecord:
+        """A disk of the point, its tree bound to its content root. Errors: NotFound, Damaged."""
+        disk = manifest.disk(disk_id)
+        if disk is None:
+            known = ", ".join(disk.disk_id for disk in manifest.disks) or "none"
+            raise NotFound(f"Point {manifest.id} has no disk {disk_id}.", remedy=f"Its disks: {known}.")
+        if content_root(self.vault.keys.tree, disk.size_bytes, disk.root) != disk.content_root:
+            raise Damaged(f"Disk {disk_id} of point {manifest.id} does not match its content root.", remedy=CHECK_REMEDY)
+        return disk
 
     def forgotten(self) -> Iterator[UUID]:
         """Points forgotten and not collected yet: ``recall`` brings them back."""
@@ -274,99 +235,5 @@ class Repository:
         return manifest
 
 
-# ---- config, key slots, owner -----------------------------------------------------------------------------------------
-
-
 def _no_point(point_id: UUID) -> NotFound:
     return NotFound(f"The repository holds no point {point_id}.", remedy="It may have expired; rescan the repository.")
-
-
-def _refuse_occupied(blobs: Blobs) -> None:
-    for blob in blobs.list():
-        if blob.name == layout.CONFIG:
-            raise AlreadyThere(f"There is a repository at {blobs.url} already.", remedy="Open it, or choose another folder.")
-        if not blob.name.startswith(layout.KEYS):
-            raise AlreadyThere(f"The folder {blobs.url} is not empty: it holds {blob.name}.", remedy="Choose another folder.")
-
-
-def _read_config(blobs: Blobs, clock: Clock) -> dict[str, Any]:
-    foreign = ForeignFormat(f"What lies at {blobs.url} is not a Holdfast repository.", remedy="Choose another folder.")
-    try:
-        config = read_plain(blobs, clock, layout.CONFIG, "holdfast-repository")
-    except NotFound:
-        if next(iter(blobs.list()), None) is None:
-            raise NotFound(f"There is no repository at {blobs.url}: the folder is empty.", remedy="Create one.") from None
-        raise foreign from None
-    except Damaged:
-        if next(iter(blobs.list(layout.KEYS)), None) is None or blobs.head(layout.OWNER) is None:
-            raise foreign from None
-        raise
-    unknown = config.get("requires")
-    if config.get("version") != FORMAT_VERSION or unknown:
-        raise ForeignFormat(
-            f"The repository at {blobs.url} has format version {config.get('version')} {unknown or ''}; "
-            f"this program reads version {FORMAT_VERSION}.",
-            remedy="Use a newer Holdfast for this repository.",
-        )
-    return config
-
-
-def _slots(blobs: Blobs, clock: Clock) -> Iterator[dict[str, Any]]:
-    """Sound key slots. Damaged when there is no sound one."""
-    sound = 0
-    problem: Damaged | None = None
-    for blob in blobs.list(layout.KEYS):
-        try:
-            slot = read_plain(blobs, clock, blob.name, "holdfast-key")
-        except Damaged as damaged:
-            problem = damaged
-            continue
-        except NotFound:
-            continue  # withdrawn while we were listing
-        sound += 1
-        yield slot
-    if not sound:
-        raise problem or Damaged(
-            "The repository has lost its key slots.", remedy="Restore the objects under keys/ from a copy."
-        )
-
-
-def _unlock(blobs: Blobs, clock: Clock, password: str, repository_id: UUID) -> Keys:
-    wrong: WrongPassword | None = None
-    for slot in _slots(blobs, clock):
-        if slot.get("kind") != "password" or slot.get("repository") != str(repository_id):
-            continue
-        try:
-            return open_password_slot(slot, password)
-        except WrongPassword as refused:
-            wrong = refused
-    raise wrong or ForeignFormat("The repository has no password slot.", remedy="Open it with the key it was made with.")
-
-
-def _owner_record(repository_id: UUID, owner: UUID, now: datetime, generation: int) -> dict[str, Any]:
-    return {
-        "format": "holdfast-owner",
-        "repository": str(repository_id),
-        "owner": str(owner),
-        "since": now.isoformat(),
-        "generation": generation,
-    }
-
-
-def _first_owner(blobs: Blobs, clock: Clock, keys: Keys, config: dict[str, Any]) -> None:
-    created = datetime.fromisoformat(config["created"])
-    record = _owner_record(keys.repository_id, UUID(config["createdBy"]), created, 1)
-    try:
-        put_once(blobs, clock, layout.OWNER, keys.signed(record))
-    except AlreadyThere:
-        return  # taken over since: that record counts
-
-
-def _take_over(vault: Vault) -> None:
-    """Conditional: of two appliances taking over at once, one gets AlreadyThere."""
-    before = vault.patiently(lambda: vault.blobs.head(layout.OWNER))
-    owner = read_owner(vault.blobs, vault.clock)
-    if before is None:
-        raise Damaged("The owner record vanished.", remedy="Try again.")
-    record = _owner_record(vault.id, vault.owner, vault.clock.now(), int(owner["generation"]) + 1)
-    vault.replace(layout.OWNER, vault.keys.signed(record), before.version)

@@ -117,7 +117,13 @@ class BackupRun:
         return DiskResult(pin.record.run, record)
 
     def commit(
-        self, *, at: datetime, resource: Mapping[str, Any], document: Mapping[str, Any], disks: Sequence[DiskResult]
+        self,
+        *,
+        at: datetime,
+        resource: Mapping[str, Any],
+        document: Mapping[str, Any],
+        disks: Sequence[DiskResult],
+        archive: Mapping[str, Any] | None = None,
     ) -> Manifest:
         """Make the point visible. Idempotent: once committed, the same point id gives the manifest that is there.
         Errors: NotFound when the run expired (begin again), NotOwner, and the storage's."""
@@ -133,6 +139,7 @@ class BackupRun:
             resource=dict(resource),
             document=dict(document),
             disks=tuple(disk.record for disk in disks),
+            archive=dict(archive) if archive is not None else None,
         )
         name = layout.point(self.point_id)
         self._vault.check_owner()

@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 
 
 def thread_pool(threads: int, name: str) -> Executor:
@@ -16,10 +17,12 @@ def thread_pool(threads: int, name: str) -> Executor:
 @dataclass(frozen=True, slots=True)
 class Runtime:
     """``pools(threads, name)`` makes an executor. ``entropy(n)`` gives n random bytes: ids of packs, runs and lists come from
-    it, keys and salts never do."""
+    it, keys and salts never do. ``cache``: a folder for what may be lost at any moment (the deduplication index); None: without.
+    """
 
     pools: Callable[[int, str], Executor] = thread_pool
     entropy: Callable[[int], bytes] = os.urandom
+    cache: Path | None = None
 
 
 REAL = Runtime()

@@ -7,15 +7,17 @@ import random
 from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, TypeVar
 from uuid import UUID
 
 import zstandard
 
 from server.domain.errors import AlreadyThere, Damaged, NotFound, NotOwner, Unavailable
+from server.domain.repository import StorageClass
 from server.ports import Blob, Blobs, Clock
 from server.repository import layout
-from server.repository.crypto import CHECK_REMEDY, Keys, canonical, checksum
+from server.repository.crypto import CHECK_REMEDY, FORMAT_VERSION, Keys, canonical, checksum
 from server.repository.runtime import REAL, Runtime
 
 MAX_SEALED_SIZE = 256 * 1024 * 1024  # plain bytes of one sealed object: a mark list of several million packs
@@ -28,17 +30,28 @@ _jitter = random.Random()  # noqa: S311  spreads retries, guards nothing
 
 @dataclass(frozen=True, slots=True)
 class Vault:
-    """What the parts of the repository share. ``owner`` is the appliance that opened it."""
+    """What the parts of the repository share. ``owner`` is the appliance that opened it, None when for reading only.
+    ``storage_class`` is that of its data packs; everything else is always STANDARD."""
 
     blobs: Blobs
     keys: Keys
     clock: Clock
-    owner: UUID
+    owner: UUID | None
     runtime: Runtime = REAL
+    storage_class: StorageClass = StorageClass.STANDARD
 
     @property
     def id(self) -> UUID:
         return self.keys.repository_id
+
+    @property
+    def writer(self) -> UUID:
+        """The appliance that writes. NotOwner when the repository was opened for reading only."""
+        if self.owner is None:
+            raise NotOwner(
+                f"The repository at {self.blobs.url} was opened for reading only.", remedy="Open it as its owner to change it."
+            )
+        return self.owner
 
     def pool(self, threads: int, name: str) -> Executor:
         """Whoever asks for one shuts it down."""
@@ -59,13 +72,22 @@ class Vault:
     def get(self, name: str, *, start: int = 0, length: int | None = None) -> bytes:
         return self.patiently(lambda: self.blobs.get(name, start=start, length=length))
 
-    def put_once(self, name: str, data: bytes | memoryview) -> Blob:
+    def put_once(
+        self,
+        name: str,
+        data: bytes | memoryview,
+        *,
+        lock_until: datetime | None = None,
+        storage_class: StorageClass = StorageClass.STANDARD,
+    ) -> Blob:
         """Write if absent. A write whose reply was lost is recognised as ours by its content.
         AlreadyThere when the name holds something else."""
-        return put_once(self.blobs, self.clock, name, data)
+        self.writer  # noqa: B018  refuses when opened for reading only
+        return put_once(self.blobs, self.clock, name, data, lock_until=lock_until, storage_class=storage_class)
 
     def replace(self, name: str, data: bytes, version: str) -> Blob:
         """Write if the object still is ``version``. AlreadyThere when it is not, or is gone."""
+        self.writer  # noqa: B018  refuses when opened for reading only
 
         def write() -> Blob:
             try:
@@ -120,11 +142,31 @@ class Vault:
         """NotOwner when another appliance took the repository over."""
         owner = read_owner(self.blobs, self.clock)
         self.keys.verify(layout.OWNER, owner)
-        if UUID(owner["owner"]) != self.owner:
+        if UUID(owner["owner"]) != self.writer:
             raise NotOwner(
                 f"The repository at {self.blobs.url} now belongs to appliance {owner['owner']}.",
                 remedy="Take it over in this appliance if the other one no longer uses it.",
             )
+
+    # -- format version
+
+    def upgrade(self) -> None:
+        """Make it a version-2 repository if it is not yet. To be called before the first object is written that an older
+        program must not ignore. Idempotent; two requests when there is nothing to do. NotOwner."""
+        for _ in range(ATTEMPTS):
+            before = self.patiently(lambda: self.blobs.head(layout.CONFIG))
+            config = read_plain(self.blobs, self.clock, layout.CONFIG, "holdfast-repository")
+            self.keys.verify(layout.CONFIG, config)
+            if int(config["version"]) >= FORMAT_VERSION or before is None:
+                return
+            self.check_owner()
+            raised = {key: value for key, value in config.items() if key not in ("checksum", "mac")}
+            try:
+                self.replace(layout.CONFIG, self.keys.signed({**raised, "version": FORMAT_VERSION}), before.version)
+            except AlreadyThere:
+                continue  # another worker of ours was faster: look again
+            return
+        raise Unavailable(f"{layout.CONFIG} changes faster than it can be read.", remedy="Try again.")
 
 
 def patiently(clock: Clock, action: Callable[[], T]) -> T:
@@ -145,10 +187,18 @@ def _same_content(blobs: Blobs, name: str, data: bytes | memoryview) -> Blob:
     raise AlreadyThere(f"{name} exists already or has changed.", remedy="Read it again first.", fields={"object": name})
 
 
-def put_once(blobs: Blobs, clock: Clock, name: str, data: bytes | memoryview) -> Blob:
+def put_once(
+    blobs: Blobs,
+    clock: Clock,
+    name: str,
+    data: bytes | memoryview,
+    *,
+    lock_until: datetime | None = None,
+    storage_class: StorageClass = StorageClass.STANDARD,
+) -> Blob:
     def write() -> Blob:
         try:
-            return blobs.put(name, data, if_absent=True)
+            return blobs.put(name, data, if_absent=True, lock_until=lock_until, storage_class=storage_class)
         except AlreadyThere:
             return _same_content(blobs, name, data)
 

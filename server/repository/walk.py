@@ -5,7 +5,7 @@ from __future__ import annotations
 from array import array
 from bisect import bisect_left
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, Future
 from itertools import islice
 
@@ -73,20 +73,27 @@ class Visited:
 
 class PackIndex:
     """Packs as listed, with a mark each: thirteen bytes per pack. Two packs whose ids begin with the same 64 bits are taken
-    for one, which for collection only means keeping one more."""
+    for one, which for collection only means keeping one more. ``id_of`` finds the pack's id in a name; names that give the same
+    one follow each other and count once."""
 
-    def __init__(self, blobs: Iterable[Blob]) -> None:
+    def __init__(self, blobs: Iterable[Blob], id_of: Callable[[str], bytes | None] = layout.pack_id_of) -> None:
         self._ids = array("Q")
         self._sizes = array("I")
         for blob in blobs:
-            pack_id = layout.pack_id_of(blob.name)
-            if pack_id is not None:
-                self._ids.append(int.from_bytes(pack_id[:8], "big"))
+            pack_id = id_of(blob.name)
+            if pack_id is None:
+                continue
+            key = int.from_bytes(pack_id[:8], "big")
+            if not self._ids or self._ids[-1] != key:
+                self._ids.append(key)
                 self._sizes.append(blob.size)
         self._marks = bytearray(len(self._ids))
 
     def __len__(self) -> int:
         return len(self._ids)
+
+    def __contains__(self, pack: bytes) -> bool:
+        return self._find(pack) is not None
 
     def mark(self, pack: bytes) -> None:
         at = self._find(pack)

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from uuid import UUID, uuid4
 
 from server.domain import repository as stored
-from server.ports import Aws, Blobs, Blocks, Clock, Jobs, Store, Wakeups, Workload
+from server.domain.errors import Misconfigured
+from server.ports import Aws, Blobs, Blocks, Clock, Jobs, Kms, Store, Wakeups, Workload
 from server.repository.repository import Repository
 
 DEFAULT_DATA_SLOTS = 2  # resources whose data one worker process moves at once, when nothing else is set
@@ -19,12 +20,16 @@ def _data_slots() -> threading.Semaphore:
     return threading.BoundedSemaphore(DEFAULT_DATA_SLOTS)
 
 
+def _no_kms(repository: stored.Repository) -> Kms:
+    raise Misconfigured(f"{repository.name} needs a KMS key, and no key service is joined.", remedy="Join one in bootstrap.")
+
+
 @dataclass(frozen=True, kw_only=True)
 class Services:
     """The argument ``app`` of every use case. Made once per process, shared by its threads.
 
     ``open_repository`` returns an open, cached repository of the format engine; errors: NotFound, WrongPassword,
-    ForeignFormat, NotOwner, Damaged, and those of its storage. ``owner_id`` is this appliance's id, which repositories
+    ForeignFormat, NotOwner, Damaged, and those of its storage. ``open_kms``: the service that holds its key. ``owner_id`` is this appliance's id, which repositories
     are marked with. ``data_slots`` bounds how many tasks of this process move disk data at the same time, and with it
     the memory they use.
     """
@@ -39,6 +44,7 @@ class Services:
     open_blobs: Callable[[stored.Repository], Blobs]
     open_repository: Callable[[stored.Repository], Repository]
     owner_id: Callable[[], UUID]
+    open_kms: Callable[[stored.Repository], Kms] = _no_kms
     new_id: Callable[[], UUID] = uuid4
     random: random.Random = field(default_factory=random.Random)
     data_slots: threading.Semaphore = field(default_factory=_data_slots)

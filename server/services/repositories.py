@@ -1,59 +1,44 @@
-"""Repositories as people keep them: created or opened, checked, forgotten."""
+"""Repositories as people keep them: created or imported, changed, forgotten."""
 
 from __future__ import annotations
 
-import re
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
+from datetime import datetime
 from pathlib import Path
 from uuid import UUID
 
 from server.domain.access import Caller, Role
-from server.domain.errors import (
-    AlreadyThere,
-    AwsAccessDenied,
-    AwsNotFound,
-    AwsRejected,
-    Conflict,
-    Damaged,
-    ForeignFormat,
-    HoldfastError,
-    InvalidInput,
-    NotFound,
-    WrongPassword,
-)
-from server.domain.policy import DESCRIPTION_MAX, NAME_MAX
-from server.domain.repository import Repository, StorageKind
-from server.ports import Blobs, Select, Tx, Where
-from server.repository.repository import Repository as Engine
-from server.services import accounts, replies
+from server.domain.errors import AlreadyThere, Conflict, InvalidInput
+from server.domain.repository import Encryption, Repository, RepositoryState, StorageKind
+from server.domain.session import Session
+from server.ports import Select, Tx, Where
+from server.services import accounts, replies, repository_folders, repository_rescans
+from server.services import repository_forms as forms
 from server.services.context import Services
+from server.services.repository_folders import Folder, url
+from server.services.repository_forms import NewRepository, RepositoryChange
 
-PASSWORD_MIN = 8
-PASSWORD_MAX = 1024
-PREFIX_MAX = 512
-BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
-PREFIX = re.compile(r"[\w!.*'()/=+@-]+")
+@dataclass(frozen=True, slots=True)
+class Added:
+    """``session``: the import of the points that were there; None for a new repository, and for a dry run."""
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NewRepository:
-    """``location`` is a bucket, or for LOCAL a folder: absolute, or relative to the folder local repositories lie in."""
-
-    name: str
-    description: str
-    kind: StorageKind
-    account_id: UUID | None
-    region: str | None
-    location: str
-    prefix: str
-    password: str = field(repr=False)
+    repository: Repository
+    session: Session | None = None
 
 
-def url(repository: Repository) -> str:
-    """For people: ``s3://bucket/folder`` or ``file:///path``."""
-    if repository.kind is StorageKind.LOCAL:
-        return Path(repository.location, repository.prefix).as_uri()
-    return "s3://" + "/".join(part for part in (repository.location, repository.prefix) if part)
+# ---- adding -----------------------------------------------------------------------------------------------------------
+
+
+def inspect(app: Services, caller: Caller, draft: NewRepository, *, local_root: Path) -> Folder:
+    """Look into the folder a repository may be added from; nothing is written. Errors: Forbidden, InvalidInput, Unavailable."""
+    caller.require(Role.ADMINISTRATOR)
+    forms.refuse(forms.check_place(draft))
+    candidate = _candidate(app, draft, local_root)
+    with app.store.transaction() as tx:
+        _check_account(app, tx, candidate)
+        twin = _twin(tx, candidate)
+    folder, _ = repository_folders.look(app, candidate)
+    return replace(folder, added_as=twin.id if twin else None)
 
 
 def add(
@@ -64,70 +49,58 @@ def add(
     local_root: Path,
     dry_run: bool = False,
     key: str | None = None,
-) -> Repository:
-    """Create a repository in an empty folder, or open the one that is there. A dry run reads, and creates nothing.
+) -> Added:
+    """Create a repository in an empty folder, or import the one that is there. A dry run reads, and writes nothing.
 
-    Errors: Forbidden, InvalidInput (``fields`` says which input the storage disliked), Conflict, NotOwner, StorageFull,
-    Unavailable.
+    Errors: Forbidden, InvalidInput (``fields`` says which input the storage disliked), Conflict (name or folder taken; another
+    appliance owns it), StorageFull, Unavailable.
     """
     caller.require(Role.ADMINISTRATOR)
-    _check_form(draft)
+    forms.check_form(draft)
     candidate = _candidate(app, draft, local_root)
     with app.store.transaction() as tx:
         known = replies.earlier(tx, caller, "addRepository", key)
         if known is not None:
-            return tx.repositories.get(known)
+            return Added(tx.repositories.get(known))
         _refuse_twins(tx, candidate)
-        if candidate.account_id is not None:
-            found = tx.accounts.many([candidate.account_id])
-            if not found:
-                raise InvalidInput("There is no such account.", fields={"accountId": "Unknown."})
-            assert candidate.region is not None, "checked with the form"
-            accounts.check_regions(app, found[candidate.account_id], (candidate.region,), "region")
-    opened = _reach(app, candidate, create=not dry_run)
+        _check_account(app, tx, candidate)
+    made, imported = _reached(app, candidate, draft, create=not dry_run)
     if dry_run:
-        return candidate
-    assert opened is not None, "created or opened"
-    made = replace(candidate, format_id=opened.id)
+        return Added(made)
     now = app.clock.now()
     with app.store.transaction() as tx:
         _refuse_twins(tx, made)
         tx.repositories.add(made)
-        message = f"{caller.name} added the repository {made.name} at {url(made)}."
+        message = f"{caller.name} {'imported' if imported else 'added'} the repository {made.name} at {url(made)}."
         tx.activity.append(at=now, kind="repository", subject_id=made.id, change="created", message=message)
         replies.keep(tx, caller, "addRepository", key, made.id, at=now)
-    return made
+        session = None
+        if imported:
+            session = repository_rescans.begin_rescan(tx, app, made, requested_by=caller.name, key=None)
+    return Added(made, session)
 
 
-def _check_form(draft: NewRepository) -> None:
-    fields = {}
-    if not 1 <= len(draft.name.strip()) <= NAME_MAX:
-        fields["name"] = f"A name has 1 to {NAME_MAX} characters."
-    if len(draft.description) > DESCRIPTION_MAX:
-        fields["description"] = f"A description has at most {DESCRIPTION_MAX} characters."
-    if not PASSWORD_MIN <= len(draft.password) <= PASSWORD_MAX:
-        fields["password"] = f"A repository's password has {PASSWORD_MIN} to {PASSWORD_MAX} characters."
-    fields.update(_check_place(draft))
-    if fields:
-        raise InvalidInput(next(iter(fields.values())), fields=fields)
-
-
-def _check_place(draft: NewRepository) -> dict[str, str]:
-    fields = {}
-    prefix = draft.prefix.strip("/")
-    if prefix and (len(prefix) > PREFIX_MAX or not PREFIX.fullmatch(prefix) or ".." in prefix.split("/")):
-        fields["prefix"] = f"A folder is at most {PREFIX_MAX} letters, digits and !-_.*'()/=+@, without '..'."
-    if draft.kind is StorageKind.LOCAL:
-        if not draft.location.strip():
-            fields["location"] = "Name the folder."
-        return fields
-    if not BUCKET.fullmatch(draft.location) or ".." in draft.location:
-        fields["location"] = "A bucket's name has 3 to 63 small letters, digits, dots and hyphens."
-    if draft.account_id is None:
-        fields["accountId"] = "Choose the account whose bucket this is."
-    if not draft.region:
-        fields["region"] = "Choose the bucket's Region."
-    return fields
+def _reached(app: Services, candidate: Repository, draft: NewRepository, *, create: bool) -> tuple[Repository, bool]:
+    """The repository as it will be kept, and whether it was there before."""
+    folder, header = repository_folders.look(app, candidate)
+    if folder.problems:
+        first = folder.problems[0]
+        raise InvalidInput(first.message, remedy=first.remedy, fields={"location": first.message})
+    candidate = replace(candidate, immutable=folder.immutable)
+    if header is None:
+        if not create:
+            return candidate, False
+        try:
+            return replace(candidate, format_id=repository_folders.create(app, candidate).id), False
+        except AlreadyThere:  # by a repeated request, or half of an earlier one
+            folder, header = repository_folders.look(app, candidate)
+    if not draft.take_over:
+        repository_folders.refuse_foreign(folder)
+    found = replace(candidate, storage_class=folder.storage_class or candidate.storage_class, hint=folder.hint)
+    if not create:
+        repository_folders.try_secret(app, found)
+        return found, True
+    return replace(found, format_id=repository_folders.enter(app, found, take_over=draft.take_over).id), True
 
 
 def _candidate(app: Services, draft: NewRepository, local_root: Path) -> Repository:
@@ -137,11 +110,15 @@ def _candidate(app: Services, draft: NewRepository, local_root: Path) -> Reposit
         name=draft.name.strip(),
         description=draft.description.strip(),
         kind=draft.kind,
-        account_id=None if local else draft.account_id,
+        account_id=draft.account_id if draft.kms_key or not local else None,
         region=None if local else draft.region,
         location=str(_local_folder(draft.location.strip(), local_root)) if local else draft.location,
         prefix=draft.prefix.strip("/"),
         password=draft.password,
+        encryption=Encryption.KMS if draft.kms_key else Encryption.PASSWORD,
+        kms_key=draft.kms_key or None,
+        hint=draft.hint.strip(),
+        storage_class=draft.storage_class,
         created_at=app.clock.now(),
     )
 
@@ -159,55 +136,144 @@ def _local_folder(location: str, root: Path) -> Path:
     return folder
 
 
+def _check_account(app: Services, tx: Tx, candidate: Repository) -> None:
+    if candidate.account_id is None:
+        return
+    found = tx.accounts.many([candidate.account_id])
+    if not found:
+        raise InvalidInput("There is no such account.", fields={"accountId": "Unknown."})
+    if candidate.region is not None:
+        accounts.check_regions(app, found[candidate.account_id], (candidate.region,), "region")
+
+
+def _twin(tx: Tx, candidate: Repository) -> Repository | None:
+    return tx.repositories.find(kind=candidate.kind, location=candidate.location, prefix=candidate.prefix)
+
+
 def _refuse_twins(tx: Tx, candidate: Repository) -> None:
     if tx.repositories.find(name=candidate.name) is not None:
         raise Conflict(f"There is a repository named {candidate.name} already.", fields={"name": "Taken."})
-    twin = tx.repositories.find(kind=candidate.kind, location=candidate.location, prefix=candidate.prefix)
+    twin = _twin(tx, candidate)
     if twin is not None:
         raise Conflict(f"{url(candidate)} is the repository {twin.name} already.", fields={"location": "Added already."})
 
 
-def _reach(app: Services, candidate: Repository, *, create: bool) -> Engine | None:
-    """Create a repository, or open the one that is there. None when nothing is there and nothing may be created."""
+# ---- changing ---------------------------------------------------------------------------------------------------------
+
+
+def update(
+    app: Services,
+    caller: Caller,
+    id: UUID,
+    change: RepositoryChange,
+    *,
+    dry_run: bool = False,
+    key: str | None = None,
+) -> Repository:
+    """Change what a person decides about a repository. Its place, class and locks stay as they are.
+
+    Errors: Forbidden, NotFound, InvalidInput, Conflict (name taken), NotOwner, and those of the storage and of KMS.
+    """
+    caller.require(Role.ADMINISTRATOR)
+    with app.store.transaction() as tx:
+        if replies.earlier(tx, caller, "updateRepository", key) is not None:
+            return tx.repositories.get(id)
+        current = tx.repositories.get(id)
+    changed = _changed(current, change)
+    _check_change(current, changed, change)
+    locked = [] if dry_run else _apply(app, current, changed, change)
+    if dry_run:
+        return changed
+    now = app.clock.now()
+    with app.store.transaction() as tx:
+        latest = tx.repositories.get(id, lock=True)
+        twin = tx.repositories.find(name=changed.name)
+        if twin is not None and twin.id != id:
+            raise Conflict(f"There is a repository named {changed.name} already.", fields={"name": "Taken."})
+        saved = _merged(latest, changed)
+        tx.repositories.save(saved)
+        _tell(tx, caller, saved, locked, now)
+        replies.keep(tx, caller, "updateRepository", key, id, at=now)
+    return saved
+
+
+def _changed(current: Repository, change: RepositoryChange) -> Repository:
+    """As it is to be. InvalidInput when both a password and a key are given."""
+    if change.password and change.kms_key:
+        forms.refuse({"kmsKey": "A repository opens with a password or with a key, not with both."})
+    changed = replace(
+        current,
+        name=current.name if change.name is None else change.name.strip(),
+        description=current.description if change.description is None else change.description.strip(),
+        hint=current.hint if change.hint is None else change.hint.strip(),
+    )
+    if change.password is not None:
+        return replace(changed, password=change.password, encryption=Encryption.PASSWORD, kms_key=None)
+    if change.kms_key is not None:
+        return replace(changed, password="", encryption=Encryption.KMS, kms_key=change.kms_key)
+    return changed
+
+
+def _check_change(current: Repository, changed: Repository, change: RepositoryChange) -> None:
+    fields = forms.check_words(changed.name, changed.description, changed.hint)
+    if change.password is not None or change.kms_key is not None:
+        fields.update(forms.check_secret(changed.password, changed.kms_key))
+    if changed.encryption is Encryption.KMS and current.account_id is None:
+        fields["kmsKey"] = "This repository belongs to no account whose key it could open with: use a password."
+    forms.refuse(fields)
+
+
+def _apply(app: Services, current: Repository, changed: Repository, change: RepositoryChange) -> list[str]:
+    """Carry the change out in the repository. Returns the key slots that a lock keeps, which the old secret still opens.
+
+    When it opens with the new secret already (changed elsewhere, or an earlier request that died), nothing is written.
+    """
+    rekeyed = (changed.password, changed.kms_key) != (current.password, current.kms_key)
+    if not rekeyed and changed.hint == current.hint and not change.take_over:
+        return []
     try:
-        blobs = app.open_blobs(candidate)
-        return _made(app, blobs, candidate) if create else _seen(app, blobs, candidate)
-    except HoldfastError as refusal:
-        raise _explained(refusal, candidate) from refusal
+        opened = repository_folders.enter(app, current, take_over=change.take_over)
+    except InvalidInput:
+        if not rekeyed:
+            raise
+        repository_folders.enter(app, changed, take_over=change.take_over)
+        return []
+    if not rekeyed and changed.hint == current.hint:
+        return []
+    key = repository_folders.secret(app, changed)
+    return repository_folders.explained(changed, lambda: opened.change_secret(key, hint=changed.hint))
 
 
-def _made(app: Services, blobs: Blobs, candidate: Repository) -> Engine:
-    owner = app.owner_id()
-    try:
-        return Engine.create(blobs, candidate.password, clock=app.clock, owner=owner)
-    except AlreadyThere:
-        return Engine.open(blobs, candidate.password, clock=app.clock, owner=owner)
+def _merged(latest: Repository, changed: Repository) -> Repository:
+    """Upkeep may have counted on meanwhile: only what people decide is taken over. It was reached just now."""
+    return replace(
+        latest,
+        name=changed.name,
+        description=changed.description,
+        hint=changed.hint,
+        password=changed.password,
+        encryption=changed.encryption,
+        kms_key=changed.kms_key,
+        revision=latest.revision + 1,
+    )
 
 
-def _seen(app: Services, blobs: Blobs, candidate: Repository) -> Engine | None:
-    try:
-        return Engine.open(blobs, candidate.password, clock=app.clock, owner=app.owner_id())
-    except NotFound:
-        return None  # the folder was listed, and is empty
+def _tell(tx: Tx, caller: Caller, saved: Repository, locked: list[str], now: datetime) -> None:
+    message = f"{caller.name} changed the repository {saved.name}."
+    if locked:
+        message += f" What opened it before opens it until the lock of {len(locked)} key slot(s) ends."
+    tx.activity.append(at=now, kind="repository", subject_id=saved.id, change="changed", message=message)
 
 
-def _explained(refusal: HoldfastError, candidate: Repository) -> HoldfastError:
-    """The same refusal, tied to the input that caused it."""
-    place = url(candidate)
-    path, said = "location", refusal.message
-    if isinstance(refusal, WrongPassword):
-        path, said = "password", f"There is a repository at {place}, and this is not its password."
-    elif isinstance(refusal, AwsRejected):
-        path = "region"  # S3 refuses what it was asked in the wrong Region
-    elif not isinstance(refusal, ForeignFormat | Damaged | AwsNotFound | AwsAccessDenied):
-        return refusal  # what the input did not cause: owned by another appliance, disk full, storage down
-    return InvalidInput(said, remedy=refusal.remedy or _remedy(path), fields={path: said})
+def note_reached(tx: Tx, id: UUID, problem: str | None) -> None:
+    """Remember whether the repository could be reached just now, and why not."""
+    current = tx.repositories.get(id, lock=True)
+    state = RepositoryState.AVAILABLE if problem is None else RepositoryState.UNAVAILABLE
+    if (current.state, current.problem) != (state, problem):
+        tx.repositories.save(replace(current, state=state, problem=problem, revision=current.revision + 1))
 
 
-def _remedy(path: str) -> str:
-    if path == "password":
-        return "Enter the password the repository was created with, or choose another folder."
-    return "Check the bucket's name, Region and policy, or choose another folder."
+# ---- removing ---------------------------------------------------------------------------------------------------------
 
 
 def remove(app: Services, caller: Caller, id: UUID, *, dry_run: bool = False, key: str | None = None) -> UUID:

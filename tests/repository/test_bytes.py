@@ -58,7 +58,7 @@ class TestSeal:
     def test_newer_versions_are_not_called_damage(self) -> None:
         sealed = bytearray(KEYS.seal("x", TYPE_PIN, b""))
         sealed[8] = 2
-        with pytest.raises(ForeignFormat, match="version 2"):
+        with pytest.raises(ForeignFormat, match="object layout 2"):
             KEYS.unseal("x", TYPE_PIN, bytes(sealed))
 
     def test_keys_of_several_epochs(self) -> None:

@@ -42,7 +42,7 @@ class TestPassword:
         bed = Bed()
         manifest, _ = bed.backup({1: 1})
         before = {blob.name: blob.version for blob in bed.inner.list() if not blob.name.startswith("keys/")}
-        bed.repo.change_password("new", hint="short", kdf=QUICK)
+        bed.repo.change_secret("new", hint="short", kdf=QUICK)
         assert {blob.name: blob.version for blob in bed.inner.list() if not blob.name.startswith("keys/")} == before
         with pytest.raises(WrongPassword):
             reopen(bed)
@@ -56,7 +56,7 @@ class TestPassword:
         bed = Bed()
         bed.blobs.revive(Faults(crash_after=number, crash_applied=applied))
         with pytest.raises(Crash):
-            bed.repo.change_password("new", kdf=QUICK)
+            bed.repo.change_secret("new", kdf=QUICK)
         opened = 0
         for password in (PASSWORD, "new"):
             try:
@@ -172,7 +172,7 @@ class TestForeign:
         with pytest.raises(ForeignFormat):
             Repository.open(blobs, "x", clock=clock, owner=OWNER)
 
-    @pytest.mark.parametrize("change", [{"version": 2}, {"requires": ["quantum"]}])
+    @pytest.mark.parametrize("change", [{"version": 3}, {"requires": ["quantum"]}, {"storageClass": "tape"}])
     def test_newer_formats_say_what_to_do(self, change: dict[str, object]) -> None:
         bed = Bed()
         content = json.loads(bed.inner.get("config")) | change
@@ -239,7 +239,7 @@ class TestOwner:
             lambda: bed.repo.begin(uuid4(), parent=None),
             lambda: bed.repo.forget(manifest.id),
             lambda: bed.repo.recall(manifest.id),
-            lambda: bed.repo.change_password("x", kdf=QUICK),
+            lambda: bed.repo.change_secret("x", kdf=QUICK),
             lambda: run.commit(at=START, resource={}, document={}, disks=[]),
         ):
             with pytest.raises(NotOwner):

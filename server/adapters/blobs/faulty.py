@@ -10,7 +10,9 @@ from datetime import datetime, timedelta
 from typing import TypeVar
 
 from server.domain.errors import StorageFull, Throttled, Unavailable
-from server.ports import Blob, Blobs, Clock
+from server.domain.immutability import BucketFacts
+from server.domain.repository import RetrievalMode, StorageClass
+from server.ports import Blob, Blobs, Clock, Upload
 
 T = TypeVar("T")
 
@@ -37,7 +39,7 @@ class Faults:
 
 
 class FaultyBlobs:
-    """``faults`` may be exchanged at any time. ``writes`` counts put and delete calls that reached the store's door."""
+    """``faults`` may be exchanged at any time. ``writes`` counts calls that change something and reached the store's door."""
 
     def __init__(self, inner: Blobs, clock: Clock, *, seed: int, faults: Faults | None = None) -> None:
         self._inner = inner
@@ -59,13 +61,43 @@ class FaultyBlobs:
             self.writes = 0
             self.crashed = False
 
-    def put(self, name: str, data: bytes | memoryview, *, if_absent: bool = False, if_version: str | None = None) -> Blob:
-        if self._strikes(self.faults.full):
-            raise StorageFull(f"No space left in {self.url}.", remedy="Free space.")
-        return self._write(lambda: self._inner.put(name, data, if_absent=if_absent, if_version=if_version))
+    def put(
+        self,
+        name: str,
+        data: bytes | memoryview,
+        *,
+        if_absent: bool = False,
+        if_version: str | None = None,
+        lock_until: datetime | None = None,
+        storage_class: StorageClass = StorageClass.STANDARD,
+    ) -> Blob:
+        return self.writing(
+            lambda: self._inner.put(
+                name, data, if_absent=if_absent, if_version=if_version, lock_until=lock_until, storage_class=storage_class
+            ),
+            fills=True,
+        )
 
-    def delete(self, names: Sequence[str]) -> None:
-        self._write(lambda: self._inner.delete(names))
+    def upload(
+        self, name: str, *, lock_until: datetime | None = None, storage_class: StorageClass = StorageClass.STANDARD
+    ) -> Upload:
+        begun = self.writing(lambda: self._inner.upload(name, lock_until=lock_until, storage_class=storage_class))
+        return _FaultyUpload(self, begun)
+
+    def delete(self, names: Sequence[str]) -> list[str]:
+        return self.writing(lambda: self._inner.delete(names))
+
+    def extend_locks(self, names: Sequence[str], until: datetime) -> None:
+        self.writing(lambda: self._inner.extend_locks(names, until))
+
+    def reveal(self, name: str) -> bool:
+        return self.writing(lambda: self._inner.reveal(name))
+
+    def retrieve(self, name: str, *, mode: RetrievalMode, days: int) -> None:
+        self.writing(lambda: self._inner.retrieve(name, mode=mode, days=days))
+
+    def facts(self) -> BucketFacts:
+        return self._call(self._inner.facts)
 
     def get(self, name: str, *, start: int = 0, length: int | None = None) -> bytes:
         return self._call(lambda: self._inner.get(name, start=start, length=length))
@@ -91,8 +123,12 @@ class FaultyBlobs:
         with self._lock:
             return probability > 0 and self._random.random() < probability
 
-    def _write(self, action: Callable[[], T]) -> T:
+    def writing(self, action: Callable[[], T], *, fills: bool = False) -> T:
+        """Do ``action`` under the faults of calls that change something; ``fills``: it takes space."""
+        self._alive()
         faults = self.faults
+        if fills and self._strikes(faults.full):
+            raise StorageFull(f"No space left in {self.url}.", remedy="Free space.")
         with self._lock:
             self.writes += 1
             dies = faults.crash_after is not None and self.writes >= faults.crash_after
@@ -115,3 +151,18 @@ class FaultyBlobs:
         if self._strikes(faults.lost):
             raise Unavailable("The store's reply was lost.")
         return result
+
+
+class _FaultyUpload:
+    def __init__(self, blobs: FaultyBlobs, inner: Upload) -> None:
+        self._blobs = blobs
+        self._inner = inner
+
+    def part(self, number: int, data: bytes | memoryview) -> None:
+        self._blobs.writing(lambda: self._inner.part(number, data), fills=True)
+
+    def complete(self) -> Blob:
+        return self._blobs.writing(self._inner.complete)
+
+    def abort(self) -> None:
+        self._blobs.writing(self._inner.abort)

@@ -7,14 +7,17 @@ import fcntl
 import os
 import stat
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
+from server.adapters.blobs import refusals
 from server.adapters.blobs.names import checked
-from server.domain.errors import AlreadyThere, HoldfastError, NotFound, RepositoryError, StorageFull, Unavailable
-from server.ports import Blob
+from server.domain.errors import HoldfastError, RepositoryError, StorageFull, Unavailable
+from server.domain.immutability import BucketFacts
+from server.domain.repository import RetrievalMode, StorageClass
+from server.ports import Blob, Upload
 
 _ASIDE = ".aside"  # unfinished files: never listed, no object can be called so because names are checked on the way in
 _LOCK = ".lock"
@@ -35,27 +38,66 @@ class LocalBlobs:
     def url(self) -> str:
         return self._root.as_uri()
 
-    def put(self, name: str, data: bytes | memoryview, *, if_absent: bool = False, if_version: str | None = None) -> Blob:
+    def put(
+        self,
+        name: str,
+        data: bytes | memoryview,
+        *,
+        if_absent: bool = False,
+        if_version: str | None = None,
+        lock_until: datetime | None = None,
+        storage_class: StorageClass = StorageClass.STANDARD,
+    ) -> Blob:
         target = self._path(name)
+        self._check_plain(lock_until, storage_class)
         with self._translated(f"write {name} to"):
-            aside = self._write_aside(data)
-            try:
-                self._make_folder(target.parent)
-                if if_absent:
-                    self._link(aside, target, name)
-                else:
-                    self._replace(aside, target, name, if_version)
-            finally:
-                aside.unlink(missing_ok=True)
-            _sync_folder(target.parent)
-            return _blob(name, target.stat())
+            aside = self._write_aside([data])
+            return self._place(name, aside, target, if_absent=if_absent, if_version=if_version)
+
+    def _place(self, name: str, aside: Path, target: Path, *, if_absent: bool, if_version: str | None = None) -> Blob:
+        """Make a synced file the object ``name``, or remove it."""
+        try:
+            self._make_folder(target.parent)
+            if if_absent:
+                self._link(aside, target, name)
+            else:
+                self._replace(aside, target, name, if_version)
+        finally:
+            aside.unlink(missing_ok=True)
+        _sync_folder(target.parent)
+        return _blob(name, target.stat())
+
+    def upload(
+        self, name: str, *, lock_until: datetime | None = None, storage_class: StorageClass = StorageClass.STANDARD
+    ) -> Upload:
+        self._check_plain(lock_until, storage_class)
+        return _LocalUpload(self, name, self._path(name))
+
+    def _check_plain(self, lock_until: datetime | None, storage_class: StorageClass) -> None:
+        if lock_until is not None:
+            raise refusals.no_locks(self.url)
+        if storage_class is not StorageClass.STANDARD:
+            raise refusals.no_class(self.url, storage_class)
+
+    def delete(self, names: Sequence[str]) -> list[str]:
+        folders = set()
+        for name in names:
+            path = self._path(name)
+            with self._translated(f"delete {name} from"):
+                path.unlink(missing_ok=True)
+            folders.add(path.parent)
+        for folder in folders:
+            with self._translated("delete from"):
+                if folder.is_dir():
+                    _sync_folder(folder)
+        return []
 
     def get(self, name: str, *, start: int = 0, length: int | None = None) -> bytes:
         with self._translated(f"read {name} from"):
             try:
                 handle = os.open(self._path(name), os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
             except FileNotFoundError:
-                raise NotFound(f"{self.url} has no object {name}.") from None
+                raise refusals.absent(self.url, name) from None
             try:
                 end = os.fstat(handle).st_size
                 wanted = max(0, end - start) if length is None else max(0, min(length, end - start))
@@ -82,22 +124,22 @@ class LocalBlobs:
                     if stat.S_ISREG(found.st_mode):
                         yield _blob(name, found)
 
-    def delete(self, names: Sequence[str]) -> None:
-        folders = set()
-        for name in names:
-            path = self._path(name)
-            with self._translated(f"delete {name} from"):
-                path.unlink(missing_ok=True)
-            folders.add(path.parent)
-        for folder in folders:
-            with self._translated("delete from"):
-                if folder.is_dir():
-                    _sync_folder(folder)
+    def extend_locks(self, names: Sequence[str], until: datetime) -> None:  # noqa: ARG002  the port asks for them
+        raise refusals.no_locks(self.url)
+
+    def reveal(self, name: str) -> bool:
+        return self.head(name) is not None
+
+    def retrieve(self, name: str, *, mode: RetrievalMode, days: int) -> None:  # noqa: ARG002  the port asks for them
+        raise refusals.absent(self.url, name) if self.head(name) is None else refusals.not_archived(self.url, name)
+
+    def facts(self) -> BucketFacts:
+        return BucketFacts()
 
     def now(self) -> datetime:
         """The time the file system gives a new file: on a network file system that is the server's."""
         with self._translated("ask the time of"):
-            aside = self._write_aside(b"")
+            aside = self._write_aside([])
             try:
                 return _time(aside.stat())
             finally:
@@ -137,7 +179,8 @@ class LocalBlobs:
 
     # -- writing
 
-    def _write_aside(self, data: bytes | memoryview) -> Path:
+    def _write_aside(self, pieces: Iterable[bytes | memoryview]) -> Path:
+        """A new, synced file holding the pieces one after the other."""
         folder = self._root / _ASIDE
         self._make_folder(folder)
         if not self._swept:
@@ -145,9 +188,10 @@ class LocalBlobs:
             self._sweep_aside(folder)
         handle, path = tempfile.mkstemp(dir=folder)
         try:
-            view = memoryview(data)
-            while view:
-                view = view[os.write(handle, view[:_WRITE]) :]
+            for piece in pieces:
+                view = memoryview(piece)
+                while view:
+                    view = view[os.write(handle, view[:_WRITE]) :]
             os.fsync(handle)
         except BaseException:
             Path(path).unlink(missing_ok=True)
@@ -169,7 +213,7 @@ class LocalBlobs:
         try:
             os.link(aside, target)
         except FileExistsError:
-            raise AlreadyThere(f"{name} exists already.", fields={"object": name}) from None
+            raise refusals.exists(name) from None
 
     def _replace(self, aside: Path, target: Path, name: str, if_version: str | None) -> None:
         with self._locked():
@@ -178,7 +222,7 @@ class LocalBlobs:
             except FileNotFoundError:
                 there = None
             if if_version is not None and (there is None or _version(there) != if_version):
-                raise AlreadyThere(f"{name} has changed.", fields={"object": name})
+                raise refusals.changed(name)
             if there is not None:
                 # Versions are file times: the new one must differ even within one tick of the kernel's clock.
                 new = max(aside.stat().st_mtime_ns, there.st_mtime_ns + 1)
@@ -215,6 +259,49 @@ class LocalBlobs:
                 remedy="Check the folder's owner and permissions, and that it is mounted writable.",
             )
         return Unavailable(f"Could not {doing} {self.url} ({reason}).", remedy="Check the disk or mount, then try again.")
+
+
+class _LocalUpload:
+    """Parts lie aside, each in a file of its own, until ``complete`` joins them."""
+
+    def __init__(self, blobs: LocalBlobs, name: str, target: Path) -> None:
+        self._blobs = blobs
+        self._name = name
+        self._target = target
+        self._parts: dict[int, Path] = {}
+        self._joined: tuple[int, int] | None = None  # device and inode of the joined file, linked into place
+
+    def part(self, number: int, data: bytes | memoryview) -> None:
+        with self._blobs._translated(f"write {self._name} to"):
+            aside = self._blobs._write_aside([data])
+            old, self._parts[number] = self._parts.get(number), aside
+            if old is not None:
+                old.unlink(missing_ok=True)
+
+    def complete(self) -> Blob:
+        with self._blobs._translated(f"write {self._name} to"):
+            if self._joined is not None:
+                found = os.lstat(self._target)
+                if (found.st_dev, found.st_ino) == self._joined:
+                    return _blob(self._name, found)
+                raise refusals.exists(self._name)
+            aside = self._blobs._write_aside(self._contents())
+            found = aside.stat()
+            blob = self._blobs._place(self._name, aside, self._target, if_absent=True)
+            self._joined = (found.st_dev, found.st_ino)
+        self.abort()
+        return blob
+
+    def _contents(self) -> Iterator[bytes]:
+        for _, path in sorted(self._parts.items()):
+            with path.open("rb") as part:
+                while piece := part.read(_WRITE):
+                    yield piece
+
+    def abort(self) -> None:
+        with self._blobs._translated(f"write {self._name} to"):
+            while self._parts:
+                self._parts.popitem()[1].unlink(missing_ok=True)
 
 
 def _read_exactly(handle: int, start: int, length: int) -> bytes:

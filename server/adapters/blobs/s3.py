@@ -2,34 +2,28 @@
 
 from __future__ import annotations
 
-import io
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from datetime import UTC, datetime
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Final
 
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError, NoCredentialsError, PartialCredentialsError
 
-from server.adapters.aws_errors import Call, no_credentials, translate, unreachable
-from server.adapters.blobs.names import checked
-from server.domain.errors import (
-    AlreadyThere,
-    AwsAccessDenied,
-    AwsNotFound,
-    AwsRejected,
-    HoldfastError,
-    NotFound,
-    StorageFull,
-    Throttled,
-    Unavailable,
-)
-from server.ports import Blob
+from server.adapters.blobs import refusals
+from server.adapters.blobs.s3_bucket import BEYOND_END, S3Bucket, date_of
+from server.adapters.blobs.s3_bytes import body_of, crc32
+from server.adapters.blobs.s3_facts import facts_of
+from server.adapters.blobs.s3_upload import S3Upload, abort_abandoned
+from server.adapters.blobs.s3_versions import Versions
+from server.domain.errors import AwsAccessDenied, AwsError, AwsRejected, NotFound
+from server.domain.immutability import BucketFacts
+from server.domain.repository import RetrievalMode, StorageClass
+from server.ports import Availability, Blob, Upload
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client
-
-T = TypeVar("T")
 
 # What a client for this adapter should be made with. Checksums only where S3 requires them: every object authenticates
 # itself, and "when_supported" makes botocore read each body once more and breaks S3-compatible stores.
@@ -42,20 +36,12 @@ CLIENT_CONFIG = Config(
     max_pool_connections=32,
     tcp_keepalive=True,
 )
+EXTENDING_THREADS: Final = 16  # S3 takes 3,500 such requests a second per prefix; a connection is good for some 50
 
-_PRECONDITION = ("PreconditionFailed", "412")
-_BUSY = ("ConditionalRequestConflict", "OperationAborted", "409")
-_ELSEWHERE = (
-    "PermanentRedirect",
-    "TemporaryRedirect",
-    "301",
-    "307",
-    "AuthorizationHeaderMalformed",
-    "IllegalLocationConstraintException",
-)
-_FULL = ("InsufficientStorage", "XMinioStorageFull", "QuotaExceeded", "507")
-_BEYOND_END = "InvalidRange"  # a ranged read started behind the object's end
-_ABSENT = ("NoSuchKey", "404", "NotFound")
+_CLASSES: Final = {StorageClass.GLACIER: "GLACIER", StorageClass.DEEP_ARCHIVE: "DEEP_ARCHIVE"}
+_ARCHIVES: Final = {label: storage_class for storage_class, label in _CLASSES.items()}
+_TIERS: Final = {RetrievalMode.EXPEDITED: "Expedited", RetrievalMode.STANDARD: "Standard", RetrievalMode.BULK: "Bulk"}
+_EXPIRY: Final = re.compile(r'expiry-date="([^"]+)"')
 
 
 class S3Blobs:
@@ -64,202 +50,205 @@ class S3Blobs:
 
     def __init__(self, client: S3Client, bucket: str, prefix: str = "", *, page_size: int = 1000) -> None:
         self._client = client
-        self._bucket = bucket
-        self._prefix = prefix.strip("/")
-        self._folder = f"{self._prefix}/" if self._prefix else ""
-        self._page_size = page_size  # of lists and deletions; S3 allows 1,000
+        self._bucket = S3Bucket(client, bucket, prefix.strip("/"), page_size)
+        self._versions = Versions(self._bucket)
         self._bucket_seen = False
+        self._swept = False
 
     @property
     def url(self) -> str:
-        return f"s3://{self._bucket}/{self._prefix}".rstrip("/")
+        return self._bucket.url
 
-    def put(self, name: str, data: bytes | memoryview, *, if_absent: bool = False, if_version: str | None = None) -> Blob:
-        conditions: dict[str, str] = {}
+    # -- writing
+
+    def put(
+        self,
+        name: str,
+        data: bytes | memoryview,
+        *,
+        if_absent: bool = False,
+        if_version: str | None = None,
+        lock_until: datetime | None = None,
+        storage_class: StorageClass = StorageClass.STANDARD,
+    ) -> Blob:
+        where = self._where(name)
+        request: dict[str, Any] = {**where, **_treatment(lock_until, storage_class), "ChecksumCRC32": crc32(data)}
         if if_absent:
-            conditions["IfNoneMatch"] = "*"
+            request["IfNoneMatch"] = "*"
         if if_version is not None:
-            conditions["IfMatch"] = if_version
-        key = self._key(name)
-        size = len(data)
-
-        def write() -> Any:
-            body = data if isinstance(data, bytes) else _Body(data)
-            return self._client.put_object(Bucket=self._bucket, Key=key, Body=body, **conditions)  # type: ignore[arg-type]  # both conditions are plain strings
-
+            request["IfMatch"] = if_version
         try:
-            answer = self._call("PutObject", write)
+            answer = self._bucket.call("PutObject", lambda: self._client.put_object(**request, Body=body_of(data)))
         except NotFound:  # If-Match on an object that is gone
-            raise AlreadyThere(f"{name} has changed or is gone.", fields={"object": name}) from None
-        return Blob(name, size, answer["ETag"], _date(answer))
+            raise refusals.changed(name) from None
+        version_id = answer.get("VersionId")
+        self._versions.noticed(version_id)
+        if not if_absent and self._versions.status() != "off":
+            self._versions.remove_superseded(where["Key"], version_id)
+        return Blob(name, len(data), answer["ETag"], date_of(answer), storage_class, lock_until)
+
+    def upload(
+        self, name: str, *, lock_until: datetime | None = None, storage_class: StorageClass = StorageClass.STANDARD
+    ) -> Upload:
+        self._bucket.key(name)
+        if not self._swept:
+            abort_abandoned(self._bucket, self.now())
+            self._swept = True
+        return S3Upload(self._bucket, name, _treatment(lock_until, storage_class), lambda: self._look(name))
+
+    def delete(self, names: Sequence[str]) -> list[str]:
+        locked = self._versions.delete([self._bucket.key(name) for name in names])
+        return [name for name in names if self._bucket.key(name) in locked]
+
+    def extend_locks(self, names: Sequence[str], until: datetime) -> None:
+        keys = [self._bucket.key(name) for name in names]  # all checked before the first is sent
+        if len(keys) < 2:
+            for key in keys:
+                self._extend_lock(key, until)
+            return
+        with ThreadPoolExecutor(min(EXTENDING_THREADS, len(keys)), "extend-locks") as pool:
+            for _ in pool.map(lambda key: self._extend_lock(key, until), keys):
+                continue
+
+    def _extend_lock(self, key: str, until: datetime) -> None:
+        retention: Any = {"Mode": "COMPLIANCE", "RetainUntilDate": _whole_second(until)}
+        request: dict[str, Any] = {"Bucket": self._bucket.name, "Key": key, "Retention": retention}
+        try:
+            self._bucket.call("PutObjectRetention", lambda: self._client.put_object_retention(**request))
+        except NotFound:
+            raise refusals.absent(self.url, self._bucket.object_name(key)) from None
+        except AwsAccessDenied:  # what S3 answers to a shorter lock, too
+            there = self.head(self._bucket.object_name(key))
+            if there is None or there.locked_until is None or there.locked_until < until:
+                raise
+        except AwsError as error:
+            if "lock" in error.message.lower() and self.facts().object_lock is False:
+                raise refusals.no_locks(self.url) from error
+            raise
+
+    # -- reading
 
     def get(self, name: str, *, start: int = 0, length: int | None = None) -> bytes:
         if length == 0 and self.head(name) is not None:
             return b""
-        wanted: dict[str, str] = {}
+        request: dict[str, Any] = self._where(name)
         if start or length is not None:
-            wanted["Range"] = f"bytes={start}-" if length is None else f"bytes={start}-{start + length - 1}"
-
-        def read() -> bytes:
-            answer = self._client.get_object(Bucket=self._bucket, Key=self._key(name), **wanted)  # type: ignore[arg-type]  # Range is a plain string
-            return answer["Body"].read()
-
+            request["Range"] = f"bytes={start}-" if length is None else f"bytes={start}-{start + length - 1}"
         try:
-            return self._call("GetObject", read)
+            return self._bucket.call("GetObject", lambda: self._client.get_object(**request)["Body"].read())
         except AwsRejected as error:
-            if error.aws_code != _BEYOND_END:
+            if error.aws_code == "InvalidObjectState":
+                raise refusals.archived(self.url, name) from None
+            if error.aws_code != BEYOND_END:
                 raise
             return b""
 
     def head(self, name: str) -> Blob | None:
+        found = self._look(name)
+        return None if found is None else found[0]
+
+    def _look(self, name: str) -> tuple[Blob, Mapping[str, str]] | None:
+        """The object and its metadata."""
+        where = self._where(name)
         try:
-            answer = self._call("HeadObject", lambda: self._client.head_object(Bucket=self._bucket, Key=self._key(name)))
+            answer = self._bucket.call("HeadObject", lambda: self._client.head_object(**where))
         except NotFound:
             self._see_bucket()  # the answer to HEAD has no body: a missing bucket looks like a missing object
             return None
-        return Blob(name, answer["ContentLength"], answer["ETag"], answer["LastModified"].astimezone(UTC))
+        storage_class = _ARCHIVES.get(answer.get("StorageClass", ""), StorageClass.STANDARD)
+        locked = answer.get("ObjectLockRetainUntilDate") if answer.get("ObjectLockMode") == "COMPLIANCE" else None
+        blob = Blob(
+            name,
+            answer["ContentLength"],
+            answer["ETag"],
+            answer["LastModified"].astimezone(UTC),
+            storage_class,
+            None if locked is None else locked.astimezone(UTC),
+            _availability(answer.get("Restore"), date_of(answer)),
+        )
+        return blob, answer.get("Metadata", {})
 
     def list(self, prefix: str = "", *, after: str = "") -> Iterator[Blob]:
-        request: dict[str, Any] = {"Bucket": self._bucket, "Prefix": self._folder + prefix, "MaxKeys": self._page_size}
+        folder, client = self._bucket.folder, self._client
+        request: dict[str, Any] = {"Bucket": self._bucket.name, "Prefix": folder + prefix, "MaxKeys": self._bucket.page_size}
         if after:
-            request["StartAfter"] = self._folder + after
+            request["StartAfter"] = folder + after
         while True:
-            page = self._call("ListObjectsV2", lambda: self._client.list_objects_v2(**request))
+            page = self._bucket.call("ListObjectsV2", lambda: client.list_objects_v2(**request))
             for found in page.get("Contents", []):
-                name = found["Key"][len(self._folder) :]
-                yield Blob(name, found["Size"], found["ETag"], found["LastModified"].astimezone(UTC))
+                storage_class = _ARCHIVES.get(found.get("StorageClass", ""), StorageClass.STANDARD)
+                modified = found["LastModified"].astimezone(UTC)
+                yield Blob(self._bucket.object_name(found["Key"]), found["Size"], found["ETag"], modified, storage_class)
             if not page.get("IsTruncated"):
                 return
             request["ContinuationToken"] = page["NextContinuationToken"]
 
-    def delete(self, names: Sequence[str]) -> None:
-        for at in range(0, len(names), self._page_size):
-            objects: Any = [{"Key": self._key(name)} for name in names[at : at + self._page_size]]
-            answer = self._delete_batch(objects)
-            for refused in answer.get("Errors", []):
-                if refused.get("Code") not in _ABSENT:
-                    raise self._error("DeleteObject", str(refused.get("Code")), str(refused.get("Message", "")), 400)
+    # -- versions, archive, facts
 
-    def _delete_batch(self, objects: Any) -> Mapping[str, Any]:
-        def delete() -> Any:
-            return self._client.delete_objects(Bucket=self._bucket, Delete={"Objects": objects, "Quiet": True})
+    def reveal(self, name: str) -> bool:
+        if self._versions.status() == "off":
+            return self.head(name) is not None
+        return self._versions.reveal(self._bucket.key(name))
 
-        answer: Mapping[str, Any] = self._call("DeleteObjects", delete)
-        return answer
+    def retrieve(self, name: str, *, mode: RetrievalMode, days: int) -> None:
+        there = self.head(name)
+        if there is None:
+            raise refusals.absent(self.url, name)
+        if there.storage_class is StorageClass.STANDARD:
+            raise refusals.not_archived(self.url, name)
+        refusals.check_mode(name, there.storage_class, mode)
+        asked: dict[str, Any] = {"Days": days}
+        if there.availability is None:
+            asked["GlacierJobParameters"] = {"Tier": _TIERS[mode]}
+        elif there.availability.ongoing:
+            return
+        where = self._where(name)
+        try:
+            self._bucket.call("RestoreObject", lambda: self._client.restore_object(**where, RestoreRequest=asked))  # type: ignore[arg-type]  # as the request's type wants it
+        except AwsRejected as error:
+            if error.aws_code != "RestoreAlreadyInProgress":
+                raise
+
+    def facts(self) -> BucketFacts:
+        return facts_of(self._bucket, self._versions)
 
     def now(self) -> datetime:
-        """S3's clock, from the Date header of an answer (whole seconds)."""
-        return _date(self._call("HeadBucket", lambda: self._client.head_bucket(Bucket=self._bucket)))
+        """S3's clock (whole seconds)."""
+        return self._bucket.now()
 
-    def _key(self, name: str) -> str:
-        return self._folder + checked(name)
+    def _where(self, name: str) -> dict[str, Any]:
+        return {"Bucket": self._bucket.name, "Key": self._bucket.key(name)}
 
     def _see_bucket(self) -> None:
         if not self._bucket_seen:
             try:
                 self.now()
             except NotFound:
-                raise self._no_bucket() from None
+                raise self._bucket.no_bucket() from None
             self._bucket_seen = True
 
-    # -- errors
 
-    def _call(self, operation: str, action: Callable[[], T]) -> T:
-        try:
-            return action()
-        except ClientError as failure:
-            error = failure.response.get("Error", {})
-            status = failure.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 400)
-            raise self._error(operation, str(error.get("Code", "")), str(error.get("Message", "")), status) from failure
-        except (NoCredentialsError, PartialCredentialsError) as failure:
-            raise no_credentials(self._where(operation), str(failure)) from failure
-        except (HTTPClientError, BotoCoreError, OSError) as failure:
-            raise unreachable(self._where(operation), str(failure)) from failure
-
-    def _where(self, operation: str) -> Call:
-        return Call(operation=f"s3:{operation}", region=self._client.meta.region_name, endpoint=self._client.meta.endpoint_url)
-
-    def _error(self, operation: str, code: str, text: str, status: int) -> HoldfastError:
-        if code in _PRECONDITION:
-            return AlreadyThere("The object exists already or has changed.", remedy="Read it again first.")
-        if code == "NoSuchBucket" or (operation == "HeadBucket" and code in _ABSENT):
-            return self._no_bucket()
-        if code in _ABSENT:
-            return NotFound(f"{self.url} has no such object.")
-        if code in (_BEYOND_END, "416"):
-            return AwsRejected("The range lies beyond the object's end.", operation=f"s3:{operation}", aws_code=_BEYOND_END)
-        if code in _BUSY:
-            return Unavailable(f"Another write to the same object in {self.url} is going on.", remedy="Try again.")
-        if code in _ELSEWHERE or (status == 400 and operation in ("HeadBucket", "HeadObject")):
-            return self._other_region(operation, code)
-        if code in _FULL:
-            return StorageFull(f"No space left in {self.url} ({code}).", remedy="Free space, or raise the store's quota.")
-        if code in ("503", "SlowDown"):
-            return Throttled(f"S3 asks us to slow down at {self.url}.", remedy="Holdfast slows down and tries again.")
-        if status == 403 and code in ("403", "AccessDenied", "Forbidden", "AllAccessDisabled"):
-            return self._denied(operation, code)
-        return translate(self._where(operation), code, text, status=status)
-
-    def _denied(self, operation: str, code: str) -> AwsAccessDenied:
-        actions = "s3:ListBucket, s3:GetObject, s3:PutObject and s3:DeleteObject"
-        return AwsAccessDenied(
-            f"AWS denies s3:{operation} on {self.url}.",
-            operation=f"s3:{operation}",
-            aws_code=code,
-            remedy=f"Allow {actions} on this bucket and its objects, in the role and in the bucket policy.",
-        )
-
-    def _no_bucket(self) -> AwsNotFound:
-        return AwsNotFound(
-            f"There is no bucket {self._bucket}.",
-            operation="s3:HeadBucket",
-            aws_code="NoSuchBucket",
-            remedy="Check its name and account; create it in the same Region as the repository says.",
-        )
-
-    def _other_region(self, operation: str, code: str) -> AwsRejected:
-        return AwsRejected(
-            f"The bucket {self._bucket} is not in {self._client.meta.region_name}.",
-            operation=f"s3:{operation}",
-            aws_code=code,
-            remedy="Set the repository's Region to the bucket's.",
-        )
+def _treatment(lock_until: datetime | None, storage_class: StorageClass) -> dict[str, Any]:
+    """Lock and class, as the requests that make objects take them."""
+    treatment: dict[str, Any] = {}
+    if lock_until is not None:
+        treatment |= {"ObjectLockMode": "COMPLIANCE", "ObjectLockRetainUntilDate": _whole_second(lock_until)}
+    if storage_class is not StorageClass.STANDARD:
+        treatment["StorageClass"] = _CLASSES[storage_class]
+    return treatment
 
 
-class _Body(io.RawIOBase):
-    """A memoryview as a seekable stream: botocore takes no memoryview, and copying packs would double their memory."""
-
-    def __init__(self, data: memoryview) -> None:
-        self._data = data
-        self._at = 0
-
-    def __len__(self) -> int:
-        return len(self._data)
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: len(self._data)}[whence]
-        self._at = max(0, base + offset)
-        return self._at
-
-    def tell(self) -> int:
-        return self._at
-
-    def read(self, size: int | None = -1) -> bytes:
-        end = len(self._data) if size is None or size < 0 else self._at + size
-        chunk = bytes(self._data[self._at : end])
-        self._at += len(chunk)
-        return chunk
+def _whole_second(until: datetime) -> datetime:
+    """Not before ``until``: S3 keeps no fractions everywhere."""
+    return until if until.microsecond == 0 else until.replace(microsecond=0) + timedelta(seconds=1)
 
 
-def _date(answer: Mapping[str, Any]) -> datetime:
-    """The time in S3's answer; Unavailable when something in between dropped the header."""
-    header = answer["ResponseMetadata"]["HTTPHeaders"].get("date")
-    if header is None:
-        raise Unavailable("S3's answer has no Date header.", remedy="Check the proxy in front of S3.")
-    return parsedate_to_datetime(header).astimezone(UTC)
+def _availability(restore: str | None, now: datetime) -> Availability | None:
+    """From the header x-amz-restore: ``ongoing-request="false", expiry-date="Fri, 21 Dec 2012 00:00:00 GMT"``."""
+    if restore is None:
+        return None
+    if 'ongoing-request="true"' in restore:
+        return Availability(ongoing=True, until=None)
+    found = _EXPIRY.search(restore)
+    until = None if found is None else parsedate_to_datetime(found[1]).astimezone(UTC)
+    return Availability(ongoing=False, until=until) if until is None or until > now else None

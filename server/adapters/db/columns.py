@@ -65,5 +65,5 @@ def words(*, null: bool = False) -> Any:
     return Field(sa_type=Text, nullable=null)
 
 
-def document() -> Any:
-    return Field(sa_type=JSONB)
+def document(*, null: bool = False) -> Any:
+    return Field(sa_type=JSONB(none_as_null=True), nullable=null)

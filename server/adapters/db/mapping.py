@@ -1,7 +1,7 @@
 """Entities to rows and back. What an entity's field becomes is decided once, from its type annotation.
 
-UUID, text, number, bool, time ↔ a column; enum ↔ its value; ``dict`` ↔ a JSONB column; a nested dataclass ↔ a key of the JSONB
-column ``document``; a field listed in ``sealed`` ↔ bytes only the appliance's key opens.
+UUID, text, number, bool, time ↔ a column; enum ↔ its value; ``dict`` ↔ a JSONB column; a nested dataclass ↔ the JSONB column of
+its name, or else a key of the JSONB column ``document``; a field listed in ``sealed`` ↔ bytes only the appliance's key opens.
 """
 
 from __future__ import annotations
@@ -73,6 +73,9 @@ class Entity(Generic[E]):
     def nested(self) -> frozenset[str]:
         return frozenset(name for name, hint in self._hints.items() if dataclasses.is_dataclass(_plain(hint)))
 
+    def _has_column(self, name: str) -> bool:
+        return name in self.table.c
+
     @cached_property
     def _hints(self) -> dict[str, Any]:
         return typing.get_type_hints(self.kind)
@@ -90,7 +93,9 @@ class Entity(Generic[E]):
         row: dict[str, Any] = {}
         for name in self.fields:
             value = getattr(entity, name)
-            if name in self.nested:
+            if name in self.nested and self._has_column(name):
+                row[name] = to_json(value)
+            elif name in self.nested:
                 row.setdefault("document", {})[name] = to_json(value)
             elif name in self.sealed:
                 row[name] = None if value is None else sealer.seal(value.encode(), place=self.place(name, row["id"]))
@@ -104,7 +109,7 @@ class Entity(Generic[E]):
             value = row[name]
             values[name] = value if convert is None or value is None else convert(value)
         for name in self.nested:
-            stored = row["document"]
+            stored = row if self._has_column(name) else row["document"]
             if name in stored:
                 values[name] = reader(self._hints[name])(stored[name])
         for name in self.sealed:

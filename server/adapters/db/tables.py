@@ -44,8 +44,8 @@ from server.adapters.db.columns import (
 )
 from server.domain.access import Role, TokenKind
 from server.domain.policy import DESCRIPTION_MAX
-from server.domain.repository import RepositoryState, StorageKind
-from server.domain.restore import Leg, PointState
+from server.domain.repository import Encryption, RepositoryState, StorageClass, StorageKind
+from server.domain.restore import PROVEN_BY_RESTORE, PROVEN_BY_VERIFICATION, Health, Leg, PointState
 from server.domain.session import Level, SessionKind, State, TaskKind
 from server.domain.workload import AccountState
 
@@ -105,6 +105,9 @@ class RepositoryRow(Base, table=True):
         name_length(),
         one_of("kind", StorageKind),
         one_of("state", RepositoryState),
+        one_of("storage_class", StorageClass),
+        one_of("encryption", Encryption),
+        CheckConstraint("(encryption = 'kms') = (kms_key IS NOT NULL)", name="kms_key"),
         not_negative("stored_bytes"),
         CheckConstraint("kind <> 's3' OR account_id IS NOT NULL", name="s3_has_account"),
         CheckConstraint("location <> ''", name="location"),
@@ -127,12 +130,20 @@ class RepositoryRow(Base, table=True):
     state: str = words()
     problem: str | None = words(null=True)
     stored_bytes: int = big()
+    storage_class: str = words()
+    immutable: bool
+    encryption: str = words()
+    kms_key: str | None = words(null=True)
+    hint: str = words()
+    rescanned_at: datetime | None = moment(null=True)
+    collected_at: datetime | None = moment(null=True)
+    checked_at: datetime | None = moment(null=True)
     created_at: datetime = moment()
     revision: int
 
 
 class PolicyRow(Base, table=True):
-    """``document`` holds scope, schedule, retention and retries; ``account_id`` is read out of it to refer to the account."""
+    """``document`` holds the nested parts, the scope among them; ``account_id`` is read out of it to refer to the account."""
 
     __tablename__ = "policies"
     __table_args__ = (
@@ -163,6 +174,7 @@ class PolicyRow(Base, table=True):
     )
     repository_id: UUID | None = Field(foreign_key="repositories.id", ondelete="RESTRICT", nullable=True)
     copy_tags: bool
+    verify: bool
     next_run_at: datetime | None = moment(null=True)
     last_session_id: UUID | None = Field(
         sa_column=Column(Uuid, ForeignKey("sessions.id", ondelete="SET NULL", use_alter=True), nullable=True)
@@ -256,8 +268,14 @@ class PointRow(Base, table=True):
     __table_args__ = (
         one_of("leg", Leg),
         one_of("state", PointState),
-        objects("document"),
+        one_of("health", Health),
+        objects("document", "content_roots"),
         not_negative("size_bytes", "stored_bytes"),
+        CheckConstraint("health = 'healthy' OR repository_id IS NOT NULL", name="health_of_repository"),
+        CheckConstraint("(health = 'incomplete') = (damage IS NOT NULL)", name="damage"),
+        CheckConstraint(f"proven_how IN ('{PROVEN_BY_VERIFICATION}', '{PROVEN_BY_RESTORE}')", name="proven_how"),
+        CheckConstraint("(proven_at IS NULL) = (proven_how IS NULL)", name="proven"),
+        CheckConstraint("leg = 'archive' OR (source_id IS NULL AND retrieval IS NULL)", name="archive"),
         CheckConstraint("(leg IN ('backup', 'archive')) = (repository_id IS NOT NULL)", name="repository_of_leg"),
         CheckConstraint("NOT base OR leg = 'snapshot'", name="base_is_snapshot"),
         Index("uq_restore_points_task_leg", "task_id", "leg", unique=True),
@@ -268,6 +286,7 @@ class PointRow(Base, table=True):
         Index("ix_restore_points_policy_id", "policy_id"),
         Index("ix_restore_points_session_id", "session_id"),
         Index("ix_restore_points_repository_id", "repository_id"),
+        Index("ix_restore_points_source_id", "source_id"),
     )
     id: UUID = Field(primary_key=True)
     resource_id: UUID = Field(foreign_key="resources.id", ondelete="RESTRICT")
@@ -286,6 +305,15 @@ class PointRow(Base, table=True):
     size_bytes: int = big()
     stored_bytes: int = big()
     base: bool
+    health: str = words()
+    damage: dict[str, Any] | None = document(null=True)
+    proven_at: datetime | None = moment(null=True)
+    proven_how: str | None = words(null=True)
+    locked_until: datetime | None = moment(null=True)
+    expires_at: datetime | None = moment(null=True)
+    source_id: UUID | None = Field(foreign_key="restore_points.id", ondelete="SET NULL", nullable=True)
+    retrieval: dict[str, Any] | None = document(null=True)
+    content_roots: dict[str, Any] = document()
     document: dict[str, Any] = document()
 
 

@@ -14,16 +14,33 @@ from server.api.graphql.context import Info, in_thread
 from server.api.graphql.loaders import loaders
 from server.api.graphql.node import IdInput, Node, RemovedPayload
 from server.api.graphql.permissions import requires
-from server.api.graphql.scalars import Long, RepositoryState, StorageKind, global_id, local_id
+from server.api.graphql.scalars import (
+    Encryption,
+    Long,
+    RepositoryState,
+    StorageClass,
+    StorageKind,
+    global_id,
+    local_id,
+    optional_id,
+)
 from server.domain import repository as domain
 from server.domain.access import Role
 from server.ports import Order, Where
-from server.services import repositories
+from server.services import repositories, repository_folders
 
 if TYPE_CHECKING:
-    from server.api.graphql.sessions import SessionPayload
+    from server.api.graphql.sessions import Session, SessionPayload
 
+LazySession = Annotated["Session", strawberry.lazy("server.api.graphql.sessions")]
 LazySessionPayload = Annotated["SessionPayload", strawberry.lazy("server.api.graphql.sessions")]
+
+
+@requires(Role.ADMINISTRATOR)
+@strawberry.type
+class FolderProblem:
+    message: str
+    remedy: str
 
 
 @requires(Role.VIEWER)
@@ -40,6 +57,14 @@ class Repository(Node):
     state: RepositoryState
     problem: str | None
     stored_bytes: Long
+    storage_class: StorageClass
+    immutable: bool = strawberry.field(description="What is written is locked: nobody can delete it before its time.")
+    encryption: Encryption
+    kms_key: str | None = strawberry.field(description="ARN of the key that opens it.")
+    hint: str = strawberry.field(description="Reminds people of the password.")
+    rescanned_at: datetime | None
+    collected_at: datetime | None
+    checked_at: datetime | None
     created_at: datetime
 
     @classmethod
@@ -57,6 +82,14 @@ class Repository(Node):
             state=record.state,
             problem=record.problem,
             stored_bytes=Long(record.stored_bytes),
+            storage_class=record.storage_class,
+            immutable=record.immutable,
+            encryption=record.encryption,
+            kms_key=record.kms_key,
+            hint=record.hint,
+            rescanned_at=record.rescanned_at,
+            collected_at=record.collected_at,
+            checked_at=record.checked_at,
             created_at=record.created_at,
         )
 
@@ -70,11 +103,55 @@ class Repository(Node):
     async def point_count(self, info: Info) -> int:
         return (await loaders(info.context).points_of_repository.load(self.record.id)).count
 
+    @strawberry.field(description="Points a check found damaged.")
+    async def incomplete_point_count(self, info: Info) -> int:
+        return (await loaders(info.context).incomplete_of_repository.load(self.record.id)).count
+
+
+@requires(Role.ADMINISTRATOR)
+@strawberry.type(description="What lies in a folder, as far as can be seen without its password or key.")
+class RepositoryFolder:
+    url: str
+    exists: bool = strawberry.field(description="A repository is there: adding it imports its points.")
+    version: int | None = strawberry.field(description="Of its format.")
+    storage_class: StorageClass | None
+    encryption: Encryption | None
+    kms_key: str | None
+    hint: str
+    owner_id: str | None = strawberry.field(description="The appliance that writes to it.")
+    owned_since: datetime | None
+    foreign: bool = strawberry.field(description="Another appliance owns it: adding it needs takeOver.")
+    added_as: strawberry.ID | None = strawberry.field(description="The repository of this appliance that it is already.")
+    immutable: bool
+    problems: list[FolderProblem] = strawberry.field(description="Why it cannot be added; empty when it can.")
+    warnings: list[str]
+
+    @classmethod
+    def of(cls, found: repository_folders.Folder) -> RepositoryFolder:
+        return cls(
+            url=found.url,
+            exists=found.exists,
+            version=found.version,
+            storage_class=found.storage_class,
+            encryption=found.encryption,
+            kms_key=found.kms_key,
+            hint=found.hint,
+            owner_id=None if found.owner is None else str(found.owner),
+            owned_since=found.owned_since,
+            foreign=found.foreign,
+            added_as=optional_id("Repository", found.added_as),
+            immutable=found.immutable,
+            problems=[FolderProblem(message=one.message, remedy=one.remedy) for one in found.problems],
+            warnings=list(found.warnings),
+        )
+
 
 @strawberry.input
 class RepositoryFilter:
     search: str | None = None
     kind: StorageKind | None = None
+    storage_class: list[StorageClass] | None = None
+    state: RepositoryState | None = None
 
     def where(self) -> tuple[Where, ...]:
         found = []
@@ -82,6 +159,10 @@ class RepositoryFilter:
             found.append(Where("name", "contains", self.search))
         if self.kind is not None:
             found.append(Where("kind", "eq", self.kind))
+        if self.storage_class is not None:
+            found.append(Where("storage_class", "in", list(self.storage_class)))
+        if self.state is not None:
+            found.append(Where("state", "eq", self.state))
         return tuple(found)
 
 
@@ -89,6 +170,7 @@ class RepositoryFilter:
 class RepositoryOrderField(enum.Enum):
     NAME = "name"
     CREATED_AT = "created_at"
+    STORED_BYTES = "stored_bytes"
 
 
 @strawberry.input
@@ -102,19 +184,89 @@ class AddRepositoryInput:
     name: str
     kind: StorageKind
     location: str
-    password: str
+    password: str | None = None
+    kms_key: str | None = strawberry.field(default=None, description="ARN of a KMS key, instead of a password.")
+    hint: str = ""
     description: str = ""
     account_id: strawberry.ID | None = None
     region: str | None = None
     prefix: str = ""
+    storage_class: StorageClass = strawberry.field(
+        default=domain.StorageClass.STANDARD, description="Of a new repository; one that is there keeps its own."
+    )
+    take_over: bool = strawberry.field(default=False, description="Also when another appliance owns it: that one's backups fail then.")
     dry_run: bool = False
     client_mutation_id: str | None = None
 
+    def read(self) -> repositories.NewRepository:
+        account = None if self.account_id is None else local_id("Account", self.account_id, "accountId")
+        return repositories.NewRepository(
+            name=self.name,
+            description=self.description,
+            kind=self.kind,
+            account_id=account,
+            region=self.region,
+            location=self.location,
+            prefix=self.prefix,
+            password=self.password or "",
+            kms_key=self.kms_key,
+            hint=self.hint,
+            storage_class=self.storage_class,
+            take_over=self.take_over,
+        )
+
+
+@strawberry.input
+class RepositoryFolderInput:
+    kind: StorageKind
+    location: str
+    account_id: strawberry.ID | None = None
+    region: str | None = None
+    prefix: str = ""
+
+    def read(self) -> repositories.NewRepository:
+        account = None if self.account_id is None else local_id("Account", self.account_id, "accountId")
+        return repositories.NewRepository(
+            name="",
+            kind=self.kind,
+            account_id=account,
+            region=self.region,
+            location=self.location,
+            prefix=self.prefix,
+        )
+
+
+@strawberry.input
+class UpdateRepositoryInput:
+    """What is left out stays as it is. A new password or key counts from now on, and no other; no data is rewritten. If the
+    repository opens with it already, because it was changed elsewhere, it is noted here."""
+
+    id: strawberry.ID
+    name: str | None = None
+    description: str | None = None
+    hint: str | None = None
+    password: str | None = None
+    kms_key: str | None = None
+    take_over: bool = strawberry.field(default=False, description="Make this appliance the owner again.")
+    dry_run: bool = False
+    client_mutation_id: str | None = None
+
+    def read(self) -> repositories.RepositoryChange:
+        return repositories.RepositoryChange(
+            name=self.name,
+            description=self.description,
+            hint=self.hint,
+            password=self.password,
+            kms_key=self.kms_key,
+            take_over=self.take_over,
+        )
+
 
 @requires(Role.VIEWER)
-@strawberry.type
+@strawberry.type(description="session: the import of the points that were there already.")
 class RepositoryPayload:
     repository: Repository | None
+    session: LazySession | None
     client_mutation_id: str | None
 
 
@@ -142,34 +294,41 @@ class RepositoryQuery:
             order=ordering(order, Order("name")),
         )
 
+    @strawberry.field(description="Look into a folder before adding it: what is there, whose it is, whether the bucket will do.")
+    @requires(Role.ADMINISTRATOR)
+    async def repository_folder(self, info: Info, input: RepositoryFolderInput) -> RepositoryFolder:
+        context = info.context
+        found = await in_thread(
+            repositories.inspect, context.app, context.who(), input.read(), local_root=context.local_root
+        )
+        return RepositoryFolder.of(found)
+
 
 @strawberry.type
 class RepositoryMutation:
-    @strawberry.mutation(description="Create a repository, or open one that is there already with its password.")
+    @strawberry.mutation(description="Create a repository, or import one that is there already, with its password or key.")
     @requires(Role.ADMINISTRATOR)
     async def add_repository(self, info: Info, input: AddRepositoryInput) -> RepositoryPayload:
+        from server.api.graphql.operations import add_repository
+
+        return await add_repository(info, input)
+
+    @strawberry.mutation(description="Change a repository's name, description, hint, password, key or owner.")
+    @requires(Role.ADMINISTRATOR)
+    async def update_repository(self, info: Info, input: UpdateRepositoryInput) -> RepositoryPayload:
         context = info.context
-        account = None if input.account_id is None else local_id("Account", input.account_id, "accountId")
-        draft = repositories.NewRepository(
-            name=input.name,
-            description=input.description,
-            kind=input.kind,
-            account_id=account,
-            region=input.region,
-            location=input.location,
-            prefix=input.prefix,
-            password=input.password,
-        )
-        made = await in_thread(
-            repositories.add,
+        changed = await in_thread(
+            repositories.update,
             context.app,
             context.who(),
-            draft,
-            local_root=context.local_root,
+            local_id("Repository", input.id),
+            input.read(),
             dry_run=input.dry_run,
             key=input.client_mutation_id,
         )
-        return RepositoryPayload(repository=Repository.of(made), client_mutation_id=input.client_mutation_id)
+        return RepositoryPayload(
+            repository=Repository.of(changed), session=None, client_mutation_id=input.client_mutation_id
+        )
 
     @strawberry.mutation(description="Forget a repository; its files stay. Refused while a policy uses it.")
     @requires(Role.ADMINISTRATOR)
@@ -181,9 +340,3 @@ class RepositoryMutation:
         )
         return RemovedPayload(id=input.id, client_mutation_id=input.client_mutation_id)
 
-    @strawberry.mutation(description="Free the space of forgotten points.")
-    @requires(Role.OPERATOR)
-    async def collect_garbage(self, info: Info, input: IdInput) -> LazySessionPayload:
-        from server.api.graphql.operations import collect_garbage
-
-        return await collect_garbage(info, input)

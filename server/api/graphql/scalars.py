@@ -14,9 +14,10 @@ from strawberry.types.scalar import ScalarDefinition
 
 from server.domain.access import Role
 from server.domain.errors import InvalidInput
-from server.domain.policy import SelectionMode, Weekday
-from server.domain.repository import RepositoryState, StorageKind
-from server.domain.restore import Leg, PointState
+from server.domain.health import CheckLevel
+from server.domain.policy import Ordinal, SelectionMode, Weekday
+from server.domain.repository import Encryption, RepositoryState, RetrievalMode, StorageClass, StorageKind
+from server.domain.restore import Health, Leg, PointState, RetrievalState
 from server.domain.session import Level, SessionKind, State
 from server.domain.workload import AccountState
 
@@ -76,7 +77,8 @@ SCALARS: dict[object, ScalarDefinition] = {
 strawberry.enum(Role, description="Each role may do what those before it may.")
 for _kind in (
     *(State, SessionKind, Level, Leg, PointState),
-    *(AccountState, StorageKind, RepositoryState, SelectionMode, Weekday),
+    *(AccountState, StorageKind, RepositoryState, SelectionMode, Weekday, Ordinal),
+    *(StorageClass, Encryption, CheckLevel, Health, RetrievalState, RetrievalMode),
 ):
     strawberry.enum(_kind)
 
@@ -84,15 +86,22 @@ __all__ = [
     "JSON",
     "SCALARS",
     "AccountState",
+    "CheckLevel",
+    "Encryption",
+    "Health",
     "Leg",
     "Level",
     "Long",
+    "Ordinal",
     "PointState",
     "RepositoryState",
+    "RetrievalMode",
+    "RetrievalState",
     "Role",
     "SelectionMode",
     "SessionKind",
     "State",
+    "StorageClass",
     "StorageKind",
     "Weekday",
     "global_id",
