@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from server.domain.schedule import Frequency, Rule
+from server.domain.periods import Frequency
+from server.domain.schedule import Rule
 
 NAMES = {Frequency.DAILY: "D", Frequency.WEEKLY: "W", Frequency.MONTHLY: "M", Frequency.YEARLY: "Y"}
 

@@ -8,6 +8,15 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
 
+class Frequency(enum.Enum):
+    """Of a schedule, and the flag its points carry. Most frequent first."""
+
+    DAILY = "daily"
+    WEEKLY = "weekly"
+    MONTHLY = "monthly"
+    YEARLY = "yearly"
+
+
 class Unit(enum.Enum):
     DAYS = "days"
     MONTHS = "months"

@@ -7,13 +7,12 @@ first; one that no frequency asked for (it only feeds a backup or an archive) ca
 
 from __future__ import annotations
 
-import enum
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import date, datetime, time, timedelta
 from types import MappingProxyType
 
-from server.domain.periods import EVERY_DAY, DayRule, Period, Weekday
+from server.domain.periods import EVERY_DAY, DayRule, Frequency, Period, Weekday
 from server.domain.restore import Leg
 from server.domain.wall_clock import first_instant, local_date, zone
 
@@ -21,15 +20,6 @@ DAY = timedelta(days=1)
 # A zone that crosses the date line shifts its clock by up to a day; slots of two days before may still be to come.
 SHIFT_DAYS = 2
 LONGEST_GAP = timedelta(days=369)  # a yearly schedule, and the shift
-
-
-class Frequency(enum.Enum):
-    """Most frequent first."""
-
-    DAILY = "daily"
-    WEEKLY = "weekly"
-    MONTHLY = "monthly"
-    YEARLY = "yearly"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -207,7 +197,8 @@ def _wants(schedule: Schedule, day: date) -> list[tuple[time, Flags]]:
             for leg in legs:
                 flags.setdefault(leg, set()).add(frequency)
     return [
-        (wall, MappingProxyType({leg: frozenset(found[wall][leg]) for leg in Leg if leg in found[wall]})) for wall in sorted(found)
+        (wall, MappingProxyType({leg: frozenset(found[wall][leg]) for leg in Leg if leg in found[wall]}))
+        for wall in sorted(found)
     ]
 
 

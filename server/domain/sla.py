@@ -18,10 +18,10 @@ from fractions import Fraction
 from types import MappingProxyType
 from typing import Any
 
-from server.domain.periods import DayRule, Period, Weekday
+from server.domain.periods import DayRule, Frequency, Period, Weekday
 from server.domain.region_zones import zone_name
 from server.domain.restore import Leg
-from server.domain.schedule import NO_FLAGS, Frequency, Slot
+from server.domain.schedule import NO_FLAGS, Slot
 from server.domain.wall_clock import first_instant, local_date, zone
 
 DAY = timedelta(days=1)

@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from server.domain.flags import Flagged, harmonise, letters
-from server.domain.periods import WORK_DAYS, Period, Weekday
+from server.domain.periods import WORK_DAYS, Frequency, Period, Weekday
 from server.domain.restore import Leg
-from server.domain.schedule import Daily, Frequency, Rule, Schedule, Weekly, slots
+from server.domain.schedule import Daily, Rule, Schedule, Weekly, slots
 
 D, W = Frequency.DAILY, Frequency.WEEKLY
 WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
@@ -79,7 +79,9 @@ rules = st.dictionaries(
 
 
 @given(chains, rules)
-def test_a_flag_stays_exactly_when_its_own_rule_keeps_it(drawn: list[tuple[int, frozenset[Frequency]]], kept_by: dict[Frequency, Rule]) -> None:
+def test_a_flag_stays_exactly_when_its_own_rule_keeps_it(
+    drawn: list[tuple[int, frozenset[Frequency]]], kept_by: dict[Frequency, Rule]
+) -> None:
     now = FIRST_MONDAY
     chain = [Flagged(UUID(int=i + 1), now - timedelta(days=age), flags) for i, (age, flags) in enumerate(drawn)]
     result = harmonise(chain, kept_by, now)

@@ -12,13 +12,33 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from server.domain.errors import InvalidInput
-from server.domain.periods import EVERY_DAY, WORK_DAYS, DayRule, Ordinal, Period, Weekday
+from server.domain.periods import EVERY_DAY, WORK_DAYS, DayRule, Frequency, Ordinal, Period, Weekday
 from server.domain.restore import Leg
-from server.domain.schedule import Daily, Frequency, Monthly, Rule, Schedule, Slot, Weekly, Yearly, due_slots, manual_flags, next_run, slots
+from server.domain.schedule import (
+    Daily,
+    Monthly,
+    Rule,
+    Schedule,
+    Slot,
+    Weekly,
+    Yearly,
+    due_slots,
+    manual_flags,
+    next_run,
+    slots,
+)
 
 D, W, M, Y = Frequency
 QUARTER = timedelta(minutes=15)
-ZONES = ("UTC", "Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "Pacific/Apia", "America/Sao_Paulo", "Africa/Casablanca")
+ZONES = (
+    "UTC",
+    "Europe/Berlin",
+    "America/New_York",
+    "Australia/Lord_Howe",
+    "Pacific/Apia",
+    "America/Sao_Paulo",
+    "Africa/Casablanca",
+)
 DECADE = datetime(2018, 1, 1, tzinfo=UTC), datetime(2028, 1, 1, tzinfo=UTC)
 
 
@@ -59,7 +79,11 @@ def wanted(schedule: Schedule, wall: datetime) -> dict[Leg, frozenset[Frequency]
         if wall.minute % (60 // daily.per_hour) == 0:
             asks.append((D, Leg.SNAPSHOT))
         if wall.minute == 0:
-            asks += [(D, leg) for leg, rule in ((Leg.REPLICA, daily.replica), (Leg.BACKUP, daily.backup)) if rule and wall.hour in rule.slots]
+            asks += [
+                (D, leg)
+                for leg, rule in ((Leg.REPLICA, daily.replica), (Leg.BACKUP, daily.backup))
+                if rule and wall.hour in rule.slots
+            ]
     for frequency, part, number in ((W, weekly, wall.weekday()), (M, monthly, wall.month), (Y, yearly, wall.month)):
         if part is None or not part.enabled or (wall.hour, wall.minute) != (part.hour, 0):
             continue
@@ -89,7 +113,9 @@ def actual(schedule: Schedule, after: datetime, until: datetime) -> list[tuple[d
 # ---- against the model ------------------------------------------------------------------------------------------------
 
 FULL = Schedule(
-    daily=Daily(days=WORK_DAYS, per_hour=4, snapshot=Rule(slots=(1, 2, 3, 19), count=3), backup=Rule(slots=(2, 19), period=Period(9))),
+    daily=Daily(
+        days=WORK_DAYS, per_hour=4, snapshot=Rule(slots=(1, 2, 3, 19), count=3), backup=Rule(slots=(2, 19), period=Period(9))
+    ),
     weekly=Weekly(hour=2, snapshot=Rule(slots=(5, 6), count=2), replica=Rule(slots=(6,), count=1)),
     monthly=Monthly(
         hour=0,
@@ -118,7 +144,8 @@ def rule(values: range) -> st.SearchStrategy[Rule]:
 
 hours = st.integers(0, 23)
 days = st.one_of(
-    st.builds(DayRule, ordinal=st.sampled_from(Ordinal), weekday=st.sampled_from(Weekday)), st.builds(DayRule, day=st.integers(1, 31))
+    st.builds(DayRule, ordinal=st.sampled_from(Ordinal), weekday=st.sampled_from(Weekday)),
+    st.builds(DayRule, day=st.integers(1, 31)),
 )
 on = st.booleans()
 schedules = st.builds(
@@ -135,7 +162,8 @@ schedules = st.builds(
         backup=st.none() | rule(range(24)),
     ),
     weekly=st.none() | st.builds(Weekly, enabled=on, hour=hours, snapshot=rule(range(7)), backup=st.none() | rule(range(7))),
-    monthly=st.none() | st.builds(Monthly, enabled=on, hour=hours, day=days, snapshot=rule(range(1, 13)), archive=st.none() | rule(range(1, 13))),
+    monthly=st.none()
+    | st.builds(Monthly, enabled=on, hour=hours, day=days, snapshot=rule(range(1, 13)), archive=st.none() | rule(range(1, 13))),
     yearly=st.none() | st.builds(Yearly, enabled=on, hour=hours, day=days, backup=rule(range(1, 13))),
 )
 moments = st.integers(4, 3640).map(lambda day: DECADE[0] + timedelta(days=day))
@@ -146,9 +174,21 @@ def in_daily_hours(schedule: Schedule) -> Schedule:
     daily = schedule.daily
     if daily is None:
         return schedule
-    kept = [Rule(slots=tuple(set(r.slots) & set(daily.snapshot.slots)), count=1) if r else None for r in (daily.replica, daily.backup)]
-    daily = Daily(enabled=daily.enabled, days=daily.days, per_hour=daily.per_hour, snapshot=daily.snapshot, replica=kept[0], backup=kept[1])
-    return Schedule(timezone=schedule.timezone, daily=daily, weekly=schedule.weekly, monthly=schedule.monthly, yearly=schedule.yearly)
+    kept = [
+        Rule(slots=tuple(set(r.slots) & set(daily.snapshot.slots)), count=1) if r else None
+        for r in (daily.replica, daily.backup)
+    ]
+    daily = Daily(
+        enabled=daily.enabled,
+        days=daily.days,
+        per_hour=daily.per_hour,
+        snapshot=daily.snapshot,
+        replica=kept[0],
+        backup=kept[1],
+    )
+    return Schedule(
+        timezone=schedule.timezone, daily=daily, weekly=schedule.weekly, monthly=schedule.monthly, yearly=schedule.yearly
+    )
 
 
 @settings(max_examples=40, deadline=None)
@@ -159,7 +199,9 @@ def test_any_schedule_is_as_the_model_says(schedule: Schedule, start: datetime, 
 
 @settings(max_examples=60, deadline=None)
 @given(schedules, moments, st.integers(1, 2000), st.integers(1, 3))
-def test_what_was_missed_is_made_up_for_by_few_runs_that_lose_no_flag(schedule: Schedule, last: datetime, hours_off: int, limit: int) -> None:
+def test_what_was_missed_is_made_up_for_by_few_runs_that_lose_no_flag(
+    schedule: Schedule, last: datetime, hours_off: int, limit: int
+) -> None:
     now = last + timedelta(hours=hours_off)
     missed = list(slots(schedule, last, now))
     made = due_slots(schedule, last, now, limit)
@@ -206,7 +248,8 @@ def test_nothing_selected_never_runs() -> None:
 def test_a_manual_run_carries_the_flag_of_the_most_frequent_schedule() -> None:
     legs = frozenset({Leg.SNAPSHOT, Leg.BACKUP})
     schedule = Schedule(
-        daily=Daily(snapshot=Rule(slots=(7,), count=1)), weekly=Weekly(hour=7, snapshot=Rule(slots=(0,), count=1), backup=Rule(slots=(0,), period=Period(1)))
+        daily=Daily(snapshot=Rule(slots=(7,), count=1)),
+        weekly=Weekly(hour=7, snapshot=Rule(slots=(0,), count=1), backup=Rule(slots=(0,), period=Period(1))),
     )
     assert manual_flags(schedule, legs) == {Leg.SNAPSHOT: {D}, Leg.BACKUP: {W}}
     assert manual_flags(None, legs) == {Leg.SNAPSHOT: {D}, Leg.BACKUP: {D}}

@@ -9,10 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from server.domain.periods import EVERY_DAY, DayRule, Ordinal, Period, Weekday
+from server.domain.periods import EVERY_DAY, DayRule, Frequency, Ordinal, Period, Weekday
 from server.domain.region_zones import ZONES
 from server.domain.restore import Leg
-from server.domain.schedule import Frequency
 from server.domain.sla import (
     DailyPlan,
     LegPlan,
@@ -103,7 +102,9 @@ def test_snapshots_on_three_days_with_weekly_replication_replicate_mondays() -> 
     )
     found = list(replica_slots(template, "eu-west-2", at("2026-11-22"), at("2026-12-07")))
     assert found == [at("2026-11-23 01:00"), at("2026-11-30 01:00")]
-    assert [when.weekday() for when in replica_slots(template, "eu-west-2", at("2026-11-24"), at("2026-12-01"))] == [0], "not Wednesday's"
+    assert [when.weekday() for when in replica_slots(template, "eu-west-2", at("2026-11-24"), at("2026-12-01"))] == [0], (
+        "not Wednesday's"
+    )
 
 
 def test_the_first_point_of_a_chosen_day_is_the_weekly_and_monthly_one_too() -> None:
@@ -134,7 +135,9 @@ minutes = st.integers(0, 24 * 60 - 1)
 
 @settings(max_examples=100, deadline=None)
 @given(st.sampled_from(sorted(ZONES)), minutes, minutes, st.integers(5, 24 * 60), st.integers(0, 3000), st.integers(1, 40))
-def test_slots_lie_in_an_open_window_and_are_as_many_as_fit(region: str, start: int, end: int, step: int, day: int, span: int) -> None:
+def test_slots_lie_in_an_open_window_and_are_as_many_as_fit(
+    region: str, start: int, end: int, step: int, day: int, span: int
+) -> None:
     plan = daily(start, end, step)
     after = at("2020-01-01") + timedelta(days=day)
     found = [when for when, _ in leg_slots(plan, region, after, after + timedelta(days=span))]
