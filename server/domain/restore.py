@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from server.domain.periods import Frequency
 from server.domain.repository import RetrievalMode
 
 
@@ -77,7 +78,8 @@ class RestorePoint:
     """One moment of one resource in one leg. ``at`` is the moment of the data, ``created_at`` when the point became whole.
 
     ``document``, written by the workload: what a restore needs (instance record, volumes; for snapshots the snapshot ids).
-    ``base``: this snapshot is the change-tracking base of the newest backup and outlives retention.
+    ``base``: this snapshot is the change-tracking base of the newest backup and outlives retention. ``flags``: the schedules it
+    counts for (``domain.flags``). ``manual``: a snapshot somebody made outside every policy and chain.
 
     ``damage`` of an INCOMPLETE point. ``proven_at``, ``proven_how``: when its content was last compared with
     what was read from the source, and by what (PROVEN_BY_*). ``locked_until``: nobody can delete its data before.
@@ -102,6 +104,8 @@ class RestorePoint:
     size_bytes: int = 0  # of the source disks
     stored_bytes: int = 0  # added to the repository by this point
     base: bool = False
+    flags: tuple[Frequency, ...] = ()
+    manual: bool = False
     health: Health = Health.HEALTHY
     damage: Damage | None = None
     proven_at: datetime | None = None

@@ -1,127 +1,100 @@
 """Which restore points stay and which go, each with its reason. Pure: ``now`` is an argument.
 
 Rules
-1. Snapshots, per resource: the newest ``retention.snapshots`` stay, whichever policy made them; the points of a resource are
-   one chain. The change-tracking base stays beyond that, so that the next backup reads only what changed.
-2. Backups: each stays until its age, from the moment of its data to ``now``, has reached ``retention.backup_days`` times 24
-   hours. Full times count, not calendar days: a backup is never kept shorter than promised, and a pass that follows a run at
-   the same hour of the last day removes it. The newest is no exception; keeping it for ever would break a promise to delete.
-3. The base is released when the last backup of its resource expires: there is nothing left to compare with.
-4. A point whose deletion began earlier goes, so that an interrupted deletion is finished. Deleted points are not mentioned.
-5. Replicas and archives have retentions of their own; here they stay.
-6. A point carries the retention it was made with (``expires_at``). It counts for points no policy looks after, and for imported
-   ones in another repository than the policy's; a policy that backs the resource up into their repository overrides it.
-7. An incomplete point goes by the same rules as a whole one: part of it can still be restored until then.
+1. Each leg of a resource in each place is one chain; what keeps its points are the flags they carry (``domain.flags``). A point without
+   any flag was temporary: it goes with the next pass.
+2. A snapshot a backup was compared with last (the change-tracking *base*) stays beyond that, so that the next backup reads only what
+   changed. It is released when the last backup of its resource expires: there is nothing left to compare with.
+3. Ages count full time, from the moment of the data: a point is never kept shorter than promised, and a pass that follows a run at the
+   same hour of the last day removes it. The newest is no exception; keeping it for ever would break a promise to delete.
+4. Snapshots made by hand stand outside every chain: they go when their own time has come, or never.
+5. A point whose deletion began earlier goes, so that an interrupted deletion is finished. Deleted points are not mentioned.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from uuid import UUID
 
-from server.domain.policy import Retention
+from server.domain.flags import Flagged, Kept, harmonise
+from server.domain.periods import Frequency
 from server.domain.restore import Leg, PointState, RestorePoint
+from server.domain.schedule import Rule
+
+Rules = Mapping[Leg, Mapping[Frequency, Rule]]
+Place = tuple[UUID, Leg, UUID | None]
+IN_REPOSITORIES = (Leg.BACKUP, Leg.ARCHIVE)
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """``keep`` False: delete it. ``release_base``: the point is no longer needed as change-tracking base; clear the flag."""
+    """``keep`` False: delete it. ``flags``: what is left of the point's. ``release_base``: it is no longer needed as
+    change-tracking base; clear the mark."""
 
     point: RestorePoint
     keep: bool
     reason: str
+    flags: tuple[Frequency, ...] = ()
     release_base: bool = False
 
 
-def decide(
-    points: Sequence[RestorePoint], retention: Retention, now: datetime, *, repository_id: UUID | None = None
-) -> list[Decision]:
-    """A decision for every point that is not deleted yet, in the order given. ``points``: all of each resource concerned,
-    of every leg; with backups left out, a base is kept. ``repository_id``: where the policy backs up into."""
-    snapshots: dict[UUID, list[RestorePoint]] = defaultdict(list)
-    backups: dict[UUID, list[RestorePoint]] = defaultdict(list)
-    chains = {Leg.SNAPSHOT: snapshots, Leg.BACKUP: backups}
+def decide(points: Sequence[RestorePoint], rules: Rules, now: datetime) -> list[Decision]:
+    """A decision for every point that is not deleted yet, in the order given. ``points``: all of each resource concerned, of every
+    leg; with backups left out, a base is kept."""
+    chains: dict[Place, list[RestorePoint]] = defaultdict(list)
     for point in points:
-        if point.state is PointState.AVAILABLE and point.leg in chains:
-            chains[point.leg][point.resource_id].append(point)
-    newest = {point.id for chain in snapshots.values() for point in _newest(chain, retention.snapshots)}
-    expired = {point.id for chain in backups.values() for point in chain if _expired(point, retention, now, repository_id)}
-    untracked = {resource for resource, chain in backups.items() if all(point.id in expired for point in chain)}
-    return [
-        _decision(point, retention, now, newest, untracked, repository_id)
-        for point in points
-        if point.state is not PointState.DELETED
-    ]
+        if point.state is PointState.AVAILABLE and not point.manual:
+            chains[_place(point)].append(point)
+    kept: dict[UUID, Kept] = {}
+    for (_, leg, _), chain in chains.items():
+        kept |= harmonise([_flagged(point) for point in chain], rules.get(leg, {}), now)
+    untracked = _untracked(chains, kept)
+    return [_decision(point, kept.get(point.id), untracked, now) for point in points if point.state is not PointState.DELETED]
 
 
-def _decision(
-    point: RestorePoint,
-    retention: Retention,
-    now: datetime,
-    newest: set[UUID],
-    untracked: set[UUID],
-    repository_id: UUID | None,
-) -> Decision:
+def _place(point: RestorePoint) -> Place:
+    """Snapshots and replicas are one chain each wherever they lie; what lies in another repository is another chain."""
+    return point.resource_id, point.leg, point.repository_id if point.leg in IN_REPOSITORIES else None
+
+
+def _flagged(point: RestorePoint) -> Flagged:
+    return Flagged(point.id, point.at, frozenset(point.flags))
+
+
+def _untracked(chains: Mapping[Place, Sequence[RestorePoint]], kept: Mapping[UUID, Kept]) -> set[UUID]:
+    """Resources all of whose backups go in this pass: no snapshot of theirs is a base any more."""
+    stays: dict[UUID, bool] = {}
+    for (resource, leg, _), chain in chains.items():
+        if leg is Leg.BACKUP:
+            stays[resource] = stays.get(resource, False) or any(kept[point.id].flags for point in chain)
+    return {resource for resource, any_left in stays.items() if not any_left}
+
+
+def _decision(point: RestorePoint, left: Kept | None, untracked: set[UUID], now: datetime) -> Decision:
     if point.state is PointState.DELETING:
         return Decision(point, keep=False, reason="Its deletion had begun.")
-    if point.leg is Leg.SNAPSHOT:
-        return _snapshot_decision(point, retention, point.id in newest, point.resource_id in untracked)
-    if point.leg is Leg.BACKUP and _own_retention(point, repository_id):
-        gone = _expired(point, retention, now, repository_id)
-        when = "is over" if gone else f"lasts until {point.expires_at:%Y-%m-%d %H:%M} UTC"
-        return Decision(point, keep=not gone, reason=f"The retention it was imported with {when}.")
-    if point.leg is Leg.BACKUP:
-        return _backup_decision(point, retention, now)
-    return Decision(point, keep=True, reason=f"This retention does not cover a {point.leg.value}.")
-
-
-def _snapshot_decision(point: RestorePoint, retention: Retention, recent: bool, untracked: bool) -> Decision:
-    release = point.base and untracked
-    if recent:
-        among = "The" if retention.snapshots == 1 else "One of the"
-        return Decision(point, keep=True, reason=f"{among} {_count(retention.snapshots)}.", release_base=release)
-    if point.base and not untracked:
+    if left is None:
+        return _manual(point, now)
+    flags = tuple(frequency for frequency in Frequency if frequency in left.flags)
+    release = point.base and point.resource_id in untracked
+    why = " ".join(left.reasons)
+    if flags:
+        return Decision(point, keep=True, reason=why, flags=flags, release_base=release)
+    if point.base and not release:
         return Decision(point, keep=True, reason="Change-tracking base: the next backup is compared with it.")
-    why = "No snapshots are kept" if retention.snapshots == 0 else f"Beyond the {_count(retention.snapshots)}"
+    why = why or "It was temporary: no schedule keeps it."
     if release:
-        why += ", and no backup is left to compare with it"
-    return Decision(point, keep=False, reason=f"{why}.", release_base=release)
+        why += " No backup is left to compare with it."
+    return Decision(point, keep=False, reason=why, release_base=release)
 
 
-def _backup_decision(point: RestorePoint, retention: Retention, now: datetime) -> Decision:
-    age = _days(max(0, (now - point.at).days))
-    expired = _too_old(point, retention, now)
-    limit = _days(retention.backup_days)
-    reason = f"{age} old: backups are kept {limit}." if expired else f"{age} old, less than {limit}."
-    return Decision(point, keep=not expired, reason=reason)
-
-
-def _newest(chain: Iterable[RestorePoint], count: int) -> list[RestorePoint]:
-    """Newest first by the moment of the data; equal moments by when they became whole, then by id, so that it is definite."""
-    return sorted(chain, key=lambda point: (point.at, point.created_at, point.id), reverse=True)[:count]
-
-
-def _expired(point: RestorePoint, retention: Retention, now: datetime, repository_id: UUID | None) -> bool:
-    if _own_retention(point, repository_id):
-        return point.expires_at is not None and now >= point.expires_at
-    return _too_old(point, retention, now)
-
-
-def _own_retention(point: RestorePoint, repository_id: UUID | None) -> bool:
-    """Made by no policy there is (imported, for instance), and in a repository the policy does not back up into."""
-    return point.repository_id != repository_id and point.policy_id is None and point.expires_at is not None
-
-
-def _too_old(point: RestorePoint, retention: Retention, now: datetime) -> bool:
-    return now - point.at >= timedelta(days=retention.backup_days)
-
-
-def _count(snapshots: int) -> str:
-    return "newest snapshot" if snapshots == 1 else f"{snapshots} newest snapshots"
-
-
-def _days(days: int) -> str:
-    return "1 day" if days == 1 else f"{days} days"
+def _manual(point: RestorePoint, now: datetime) -> Decision:
+    if point.expires_at is None:
+        return Decision(point, keep=True, reason="Made by hand: kept until somebody deletes it.")
+    when = f"{point.expires_at:%Y-%m-%d %H:%M} UTC"
+    if now < point.expires_at:
+        return Decision(point, keep=True, reason=f"Made by hand: kept until {when}.")
+    return Decision(point, keep=False, reason=f"Made by hand to be kept until {when}.")

@@ -1,176 +1,231 @@
-"""When a policy runs next, and what it missed. Pure: zones come from the IANA database, ``now`` is an argument.
+"""Schedules: daily, weekly, monthly and yearly times of each leg; which runs follow from them, and what was missed. Pure.
 
-A slot is a wall-clock hour of a local day. It happens at the first instant when the local clock shows that hour or later:
-- an hour the clock skips (summer time begins) happens at the moment of the change; several skipped hours, and the hour right
-  after them, then are one run, which makes a backup if any of them would have;
-- an hour the clock shows twice (summer time ends) happens the first time only.
+A run happens at an instant; everything the four frequencies want at that instant is one run. In it, each leg carries the *flag* of
+every frequency that asked for it: the flags decide later how long its point stays (``domain.flags``). A snapshot always comes
+first; one that no frequency asked for (it only feeds a backup or an archive) carries no flag and is temporary.
 """
 
 from __future__ import annotations
 
-import zoneinfo
-from collections.abc import Iterator
-from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import date, datetime, time, timedelta
+from types import MappingProxyType
 
-from server.domain.errors import InvalidInput
-from server.domain.policy import EVERY_DAY, DailySchedule, Weekday
+from server.domain.periods import EVERY_DAY, DayRule, Frequency, Period, Weekday
+from server.domain.restore import Leg
+from server.domain.wall_clock import first_instant, local_date, zone
 
-WORK_DAYS = EVERY_DAY[:5]
 DAY = timedelta(days=1)
-WEEK = timedelta(days=7)
 # A zone that crosses the date line shifts its clock by up to a day; slots of two days before may still be to come.
 SHIFT_DAYS = 2
+LONGEST_GAP = timedelta(days=369)  # a yearly schedule, and the shift
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rule:
+    """One leg of one frequency. ``slots``: hours (daily), weekday numbers with Monday 0 (weekly), months 1–12 (monthly, yearly).
+    Points are kept by ``count``, newest first, or until they are ``period`` old; exactly one is set."""
+
+    slots: tuple[int, ...] = ()
+    count: int | None = None
+    period: Period | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Daily:
+    """``per_hour`` snapshots in each snapshot hour, evenly spaced; the other legs only at the full hour."""
+
+    enabled: bool = True
+    days: tuple[Weekday, ...] = EVERY_DAY
+    per_hour: int = 1
+    snapshot: Rule
+    replica: Rule | None = None
+    backup: Rule | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Weekly:
+    enabled: bool = True
+    hour: int
+    snapshot: Rule
+    replica: Rule | None = None
+    backup: Rule | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Monthly:
+    """``archive`` replaces ``backup``: never both."""
+
+    enabled: bool = True
+    hour: int
+    day: DayRule
+    snapshot: Rule
+    replica: Rule | None = None
+    backup: Rule | None = None
+    archive: Rule | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Yearly:
+    """Backup or archive, in the one month of its ``slots``."""
+
+    enabled: bool = True
+    hour: int
+    day: DayRule
+    backup: Rule | None = None
+    archive: Rule | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Schedule:
+    """Wall-clock times of ``timezone`` (IANA name)."""
+
+    timezone: str = "UTC"
+    daily: Daily | None = None
+    weekly: Weekly | None = None
+    monthly: Monthly | None = None
+    yearly: Yearly | None = None
+
+    def enabled(self) -> Iterator[tuple[Frequency, Daily | Weekly | Monthly | Yearly]]:
+        """The frequencies that start runs, most frequent first."""
+        for frequency in Frequency:
+            part = self.part(frequency)
+            if part is not None and part.enabled:
+                yield frequency, part
+
+    def part(self, frequency: Frequency) -> Daily | Weekly | Monthly | Yearly | None:
+        part: Daily | Weekly | Monthly | Yearly | None = getattr(self, frequency.value)
+        return part
+
+    def rule(self, frequency: Frequency, leg: Leg) -> Rule | None:
+        """Also of a disabled frequency: its points are still kept by its rule."""
+        rule: Rule | None = getattr(self.part(frequency), leg.value, None)
+        return rule
+
+
+Flags = Mapping[Leg, frozenset[Frequency]]
+NO_FLAGS: frozenset[Frequency] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
 class Slot:
-    """One run: ``at`` in UTC; ``backup`` when a backup is made, not only snapshots."""
+    """One run: ``at`` in UTC, and for each leg it makes the flags its points get. The snapshot is always there."""
 
     at: datetime
-    backup: bool
+    flags: Flags = field(default_factory=lambda: MappingProxyType({}))
+
+    @property
+    def legs(self) -> tuple[Leg, ...]:
+        return tuple(leg for leg in Leg if leg in self.flags)
+
+    def join(self, other: Slot) -> Slot:
+        """This run, made to do what the other would have done too."""
+        legs = [leg for leg in Leg if leg in self.flags or leg in other.flags]
+        merged = {leg: self.flags.get(leg, NO_FLAGS) | other.flags.get(leg, NO_FLAGS) for leg in legs}
+        return Slot(self.at, MappingProxyType(merged))
 
 
-def next_run(schedule: DailySchedule, after: datetime) -> Slot | None:
-    """The first slot later than ``after``; None when the schedule selects no hour or no day. InvalidInput: unknown zone."""
-    return next(_slots(schedule, after, after + WEEK + (SHIFT_DAYS + 1) * DAY), None)
+def next_run(schedule: Schedule, after: datetime) -> Slot | None:
+    """The first run later than ``after``; None when nothing is selected. InvalidInput: unknown zone."""
+    return next(slots(schedule, after, after + LONGEST_GAP), None)
 
 
-def due_slots(schedule: DailySchedule, last: datetime, now: datetime, limit: int = 1) -> list[Slot]:
-    """What became due after ``last``, up to and including ``now``: the ``limit`` latest slots, oldest first.
+def due_slots(schedule: Schedule, last: datetime, now: datetime, limit: int = 1) -> list[Slot]:
+    """What became due after ``last``, up to and including ``now``: the ``limit`` latest runs, oldest first.
 
-    Slots missed before those are not made up one by one: the oldest one returned stands for them all, and makes a backup if
-    any of them would have. So an appliance that was off for a week runs each policy once.
+    Runs missed before those are not made up one by one: the oldest one returned does what any of them would have done, with their
+    flags. So an appliance that was off for a week runs each policy once, and misses no weekly backup.
     """
     if limit < 1 or now <= last:
         return []
-    # A week holds every slot of a schedule, so looking further back than that, beyond the slots kept, finds nothing new.
-    since = max(last, now - (limit + 2) * WEEK)
-    found = list(_slots(schedule, since, now))
-    if not found:
-        return []
-    first = max(0, len(found) - limit)
-    oldest = Slot(found[first].at, backup=any(slot.backup for slot in found[: first + 1]))
-    return [oldest, *found[first + 1 :]]
+    kept: list[Slot] = []
+    for slot in slots(schedule, max(last, now - LONGEST_GAP), now):
+        kept.append(slot)
+        if len(kept) > limit:
+            missed = kept.pop(0)
+            kept[0] = kept[0].join(missed)
+    return kept
 
 
-def describe(schedule: DailySchedule) -> str:
-    """The schedule in plain words: ``Every day at 07:00 and 19:00, with a backup at 19:00 (Europe/Berlin).``"""
-    if not schedule.snapshot_hours or not schedule.days:
-        return "Never: no hour or no day is selected."
-    backups = _backup_hours(schedule)
-    if not backups:
-        made = "snapshots only"
-    elif backups == _hours(schedule):
-        made = "each with a backup" if len(backups) > 1 else "with a backup"
-    else:
-        made = f"with a backup at {_clock_times(backups)}"
-    hours = _hours(schedule)
-    times = "every hour" if len(hours) == 24 else f"at {_clock_times(hours)}"
-    return f"{_day_words(schedule)} {times}, {made} ({schedule.timezone})."
+def manual_flags(schedule: Schedule | None, legs: frozenset[Leg]) -> Flags:
+    """A run started by hand: its points carry the flag of the most frequent enabled schedule that makes each leg. Without any
+    schedule they count as daily ones, kept by the policy's own retention."""
+    flags: dict[Leg, frozenset[Frequency]] = {}
+    for leg in Leg:
+        if leg not in legs and leg is not Leg.SNAPSHOT:
+            continue
+        asked = [frequency for frequency, _ in schedule.enabled() if schedule.rule(frequency, leg)] if schedule else []
+        flags[leg] = frozenset(asked[:1]) if schedule else frozenset({Frequency.DAILY})
+    return MappingProxyType(flags)
 
 
-# ---- slots ------------------------------------------------------------------------------------------------------------
+# ---- runs -------------------------------------------------------------------------------------------------------------
 
 
-def _slots(schedule: DailySchedule, after: datetime, until: datetime) -> Iterator[Slot]:
-    """Slots in (after, until], ascending; those at one instant are one."""
-    zone = _zone(schedule.timezone)
+def slots(schedule: Schedule, after: datetime, until: datetime) -> Iterator[Slot]:
+    """Runs in (after, until], ascending; what falls on one instant is one run."""
+    where = zone(schedule.timezone)
     pending: Slot | None = None
-    for at, backup in _instants(schedule, zone, _local_date(after, zone) - SHIFT_DAYS * DAY):
-        if at > until:
-            break
-        if at <= after:
-            continue
-        if pending is not None and pending.at == at:
-            pending = Slot(at, pending.backup or backup)
-            continue
-        if pending is not None:
-            yield pending
-        pending = Slot(at, backup)
+    day = local_date(after, where) - SHIFT_DAYS * DAY
+    last = local_date(until, where) + SHIFT_DAYS * DAY
+    while day <= last:
+        for wall, flags in _wants(schedule, day):
+            at = first_instant(datetime.combine(day, wall), where)
+            if at <= after:
+                continue
+            if at > until:
+                break
+            slot = Slot(at, flags)
+            if pending is not None and pending.at == at:
+                pending = pending.join(slot)
+            else:
+                if pending is not None:
+                    yield pending
+                pending = slot
+        day += DAY
     if pending is not None:
         yield pending
 
 
-def _instants(schedule: DailySchedule, zone: zoneinfo.ZoneInfo, first: date) -> Iterator[tuple[datetime, bool]]:
-    """Every slot from local day ``first`` on: UTC instants, never descending. Endless unless nothing is selected."""
-    hours, backups = _hours(schedule), set(_backup_hours(schedule))
-    weekdays = {day.value for day in schedule.days}
-    if not hours or not weekdays:
+def _wants(schedule: Schedule, day: date) -> list[tuple[time, Flags]]:
+    """What is to happen on a local day, by wall-clock time."""
+    found: dict[time, dict[Leg, set[Frequency]]] = {}
+    for frequency, part in schedule.enabled():
+        for wall, legs in _moments(part, day):
+            flags = found.setdefault(wall, {Leg.SNAPSHOT: set()})
+            for leg in legs:
+                flags.setdefault(leg, set()).add(frequency)
+    return [
+        (wall, MappingProxyType({leg: frozenset(found[wall][leg]) for leg in Leg if leg in found[wall]}))
+        for wall in sorted(found)
+    ]
+
+
+def _moments(part: Daily | Weekly | Monthly | Yearly, day: date) -> Iterator[tuple[time, tuple[Leg, ...]]]:
+    if isinstance(part, Daily):
+        yield from _daily_moments(part, day)
         return
-    day = first
-    while True:
-        if day.weekday() in weekdays:
-            for hour in hours:
-                yield first_instant(datetime(day.year, day.month, day.day, hour), zone), hour in backups  # noqa: DTZ001  wall time
-        day += DAY
+    if isinstance(part, Weekly):
+        number = day.weekday()
+    elif part.day.of(day.year, day.month) == day:
+        number = day.month
+    else:
+        return
+    legs = _legs(part, number)
+    if legs:
+        yield time(part.hour), legs
 
 
-def first_instant(wall: datetime, zone: zoneinfo.ZoneInfo) -> datetime:
-    """The first UTC instant at which clocks in ``zone`` show ``wall`` (a naive time) or later."""
-    early = wall.replace(tzinfo=zone, fold=0)
-    instant = early.astimezone(UTC)
-    if instant.astimezone(zone).replace(tzinfo=None) == wall:
-        return instant
-    return _moment_of_change(wall.replace(tzinfo=zone, fold=1).astimezone(UTC), instant, zone)
+def _daily_moments(daily: Daily, day: date) -> Iterator[tuple[time, tuple[Leg, ...]]]:
+    if not any(chosen.value == day.weekday() for chosen in daily.days):
+        return
+    for hour in sorted(set(daily.snapshot.slots)):
+        yield time(hour), _legs(daily, hour)
+        for part in range(1, daily.per_hour):
+            yield time(hour, part * 60 // daily.per_hour), (Leg.SNAPSHOT,)
 
 
-def _moment_of_change(before: datetime, after: datetime, zone: zoneinfo.ZoneInfo) -> datetime:
-    """The instant between the two, in whole seconds, from which the zone's offset is that of ``after``."""
-    new_offset = after.astimezone(zone).utcoffset()
-    low, high = 0, int((after - before).total_seconds())
-    while low < high:
-        middle = (low + high) // 2
-        if (before + timedelta(seconds=middle)).astimezone(zone).utcoffset() == new_offset:
-            high = middle
-        else:
-            low = middle + 1
-    return before + timedelta(seconds=low)
-
-
-def _hours(schedule: DailySchedule) -> tuple[int, ...]:
-    return tuple(sorted(set(schedule.snapshot_hours)))
-
-
-def _backup_hours(schedule: DailySchedule) -> tuple[int, ...]:
-    """A backup is made from a snapshot: hours without one do not count."""
-    return tuple(sorted(set(schedule.backup_hours) & set(schedule.snapshot_hours)))
-
-
-def _local_date(moment: datetime, zone: zoneinfo.ZoneInfo) -> date:
-    return moment.astimezone(zone).date()
-
-
-def _zone(name: str) -> zoneinfo.ZoneInfo:
-    try:
-        return zoneinfo.ZoneInfo(name)
-    except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
-        raise InvalidInput(
-            f"Unknown time zone {name!r}.",
-            remedy="Use an IANA name such as Europe/Berlin.",
-            fields={"schedule.timezone": "Unknown time zone."},
-        ) from None
-
-
-# ---- words ------------------------------------------------------------------------------------------------------------
-
-
-def _day_words(schedule: DailySchedule) -> str:
-    days = tuple(day for day in EVERY_DAY if day in schedule.days)
-    if days == EVERY_DAY:
-        return "Every day"
-    if days == WORK_DAYS:
-        return "Monday to Friday"
-    return f"Every {_listed([_day_name(day) for day in days])}"
-
-
-def _day_name(day: Weekday) -> str:
-    return day.name.capitalize()
-
-
-def _clock_times(hours: tuple[int, ...]) -> str:
-    return _listed([f"{hour:02}:00" for hour in hours])
-
-
-def _listed(words: list[str]) -> str:
-    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
+def _legs(part: Daily | Weekly | Monthly | Yearly, number: int) -> tuple[Leg, ...]:
+    rules = ((leg, getattr(part, leg.value, None)) for leg in Leg)
+    return tuple(leg for leg, rule in rules if rule is not None and number in rule.slots)

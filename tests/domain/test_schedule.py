@@ -1,7 +1,8 @@
-"""Daily schedules: hours, days, time zones and their changes of the clock, and what is made up for after downtime."""
+"""Schedules against a model that walks ten years in steps of a quarter of an hour, in zones whose clocks change."""
 
 from __future__ import annotations
 
+import calendar
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from zoneinfo import ZoneInfo
@@ -11,232 +12,249 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from server.domain.errors import InvalidInput
-from server.domain.policy import EVERY_DAY, DailySchedule, Weekday
-from server.domain.schedule import Slot, describe, due_slots, next_run
+from server.domain.periods import EVERY_DAY, WORK_DAYS, DayRule, Frequency, Ordinal, Period, Weekday
+from server.domain.restore import Leg
+from server.domain.schedule import (
+    Daily,
+    Monthly,
+    Rule,
+    Schedule,
+    Slot,
+    Weekly,
+    Yearly,
+    due_slots,
+    manual_flags,
+    next_run,
+    slots,
+)
 
-MINUTE = timedelta(minutes=1)
+D, W, M, Y = Frequency
+QUARTER = timedelta(minutes=15)
+ZONES = (
+    "UTC",
+    "Europe/Berlin",
+    "America/New_York",
+    "Australia/Lord_Howe",
+    "Pacific/Apia",
+    "America/Sao_Paulo",
+    "Africa/Casablanca",
+)
+DECADE = datetime(2018, 1, 1, tzinfo=UTC), datetime(2028, 1, 1, tzinfo=UTC)
+
+
+# ---- the model --------------------------------------------------------------------------------------------------------
+
+
+@cache
+def walls(zone: str) -> list[tuple[datetime, datetime]]:
+    """(instant, wall time that happens at it), every quarter of an hour of the decade: skipped ones at the change, repeated ones once."""
+    found = []
+    where = ZoneInfo(zone)
+    instant, end = DECADE
+    shown = (instant - QUARTER).astimezone(where).replace(tzinfo=None)
+    while instant < end:
+        local = instant.astimezone(where).replace(tzinfo=None)
+        while shown < local:
+            shown += QUARTER
+            found.append((instant, shown))
+        instant += QUARTER
+    return found
+
+
+def chosen(rule: DayRule, wall: datetime) -> bool:
+    length = calendar.monthrange(wall.year, wall.month)[1]
+    if rule.day is not None:
+        return wall.day == rule.day or (wall.day == length and rule.day > length)
+    if rule.weekday is None or wall.weekday() != rule.weekday.value:
+        return False
+    return wall.day + 7 > length if rule.ordinal is Ordinal.LAST else (wall.day - 1) // 7 + 1 == rule.ordinal.value
+
+
+def wanted(schedule: Schedule, wall: datetime) -> dict[Leg, frozenset[Frequency]]:
+    """What a reader of the schedule's definition expects at that wall time; {} for nothing."""
+    flags: dict[Leg, set[Frequency]] = {}
+    daily, weekly, monthly, yearly = schedule.daily, schedule.weekly, schedule.monthly, schedule.yearly
+    asks: list[tuple[Frequency, Leg]] = []
+    if daily and daily.enabled and Weekday(wall.weekday()) in daily.days and wall.hour in daily.snapshot.slots:
+        if wall.minute % (60 // daily.per_hour) == 0:
+            asks.append((D, Leg.SNAPSHOT))
+        if wall.minute == 0:
+            asks += [
+                (D, leg)
+                for leg, rule in ((Leg.REPLICA, daily.replica), (Leg.BACKUP, daily.backup))
+                if rule and wall.hour in rule.slots
+            ]
+    for frequency, part, number in ((W, weekly, wall.weekday()), (M, monthly, wall.month), (Y, yearly, wall.month)):
+        if part is None or not part.enabled or (wall.hour, wall.minute) != (part.hour, 0):
+            continue
+        if isinstance(part, Monthly | Yearly) and not chosen(part.day, wall):
+            continue
+        asks += [(frequency, leg) for leg in Leg if (rule := getattr(part, leg.value, None)) and number in rule.slots]
+    for frequency, leg in asks:
+        flags.setdefault(Leg.SNAPSHOT, set())
+        flags.setdefault(leg, set()).add(frequency)
+    return {leg: frozenset(found) for leg, found in flags.items()}
+
+
+def expected(schedule: Schedule, after: datetime, until: datetime) -> list[tuple[datetime, dict[Leg, frozenset[Frequency]]]]:
+    runs: dict[datetime, dict[Leg, frozenset[Frequency]]] = {}
+    for instant, wall in walls(schedule.timezone):
+        if after < instant <= until and (flags := wanted(schedule, wall)):
+            there = runs.setdefault(instant, {})
+            for leg, more in flags.items():
+                there[leg] = there.get(leg, frozenset()) | more
+    return sorted(runs.items())
+
+
+def actual(schedule: Schedule, after: datetime, until: datetime) -> list[tuple[datetime, dict[Leg, frozenset[Frequency]]]]:
+    return [(slot.at, dict(slot.flags)) for slot in slots(schedule, after, until)]
+
+
+# ---- against the model ------------------------------------------------------------------------------------------------
+
+FULL = Schedule(
+    daily=Daily(
+        days=WORK_DAYS, per_hour=4, snapshot=Rule(slots=(1, 2, 3, 19), count=3), backup=Rule(slots=(2, 19), period=Period(9))
+    ),
+    weekly=Weekly(hour=2, snapshot=Rule(slots=(5, 6), count=2), replica=Rule(slots=(6,), count=1)),
+    monthly=Monthly(
+        hour=0,
+        day=DayRule(ordinal=Ordinal.LAST, weekday=Weekday.SUNDAY),
+        snapshot=Rule(slots=(3, 10, 11), count=1),
+        backup=Rule(slots=(3, 10), period=Period(9)),
+    ),
+    yearly=Yearly(hour=23, day=DayRule(day=31), archive=Rule(slots=(2,), period=Period(9))),
+)
+
+
+@pytest.mark.parametrize("zone", ZONES)
+def test_ten_years_are_as_the_model_says(zone: str) -> None:
+    schedule = Schedule(timezone=zone, daily=FULL.daily, weekly=FULL.weekly, monthly=FULL.monthly, yearly=FULL.yearly)
+    start, end = DECADE[0] + timedelta(days=2), DECADE[1] - timedelta(days=2)
+    assert actual(schedule, start, end) == expected(schedule, start, end)
+
+
+def subset(values: range) -> st.SearchStrategy[tuple[int, ...]]:
+    return st.lists(st.sampled_from(list(values)), max_size=5, unique=True).map(tuple)
+
+
+def rule(values: range) -> st.SearchStrategy[Rule]:
+    return st.builds(Rule, slots=subset(values), count=st.just(1))
+
+
+hours = st.integers(0, 23)
+days = st.one_of(
+    st.builds(DayRule, ordinal=st.sampled_from(Ordinal), weekday=st.sampled_from(Weekday)),
+    st.builds(DayRule, day=st.integers(1, 31)),
+)
+on = st.booleans()
+schedules = st.builds(
+    Schedule,
+    timezone=st.sampled_from(ZONES),
+    daily=st.none()
+    | st.builds(
+        Daily,
+        enabled=on,
+        days=st.lists(st.sampled_from(EVERY_DAY), unique=True).map(tuple),
+        per_hour=st.sampled_from((1, 2, 4)),
+        snapshot=rule(range(24)),
+        replica=st.none() | rule(range(24)),
+        backup=st.none() | rule(range(24)),
+    ),
+    weekly=st.none() | st.builds(Weekly, enabled=on, hour=hours, snapshot=rule(range(7)), backup=st.none() | rule(range(7))),
+    monthly=st.none()
+    | st.builds(Monthly, enabled=on, hour=hours, day=days, snapshot=rule(range(1, 13)), archive=st.none() | rule(range(1, 13))),
+    yearly=st.none() | st.builds(Yearly, enabled=on, hour=hours, day=days, backup=rule(range(1, 13))),
+)
+moments = st.integers(4, 3640).map(lambda day: DECADE[0] + timedelta(days=day))
+
+
+def in_daily_hours(schedule: Schedule) -> Schedule:
+    """Replicas and backups only in hours with snapshots, as ``problems`` demands of a stored policy."""
+    daily = schedule.daily
+    if daily is None:
+        return schedule
+    kept = [
+        Rule(slots=tuple(set(r.slots) & set(daily.snapshot.slots)), count=1) if r else None
+        for r in (daily.replica, daily.backup)
+    ]
+    daily = Daily(
+        enabled=daily.enabled,
+        days=daily.days,
+        per_hour=daily.per_hour,
+        snapshot=daily.snapshot,
+        replica=kept[0],
+        backup=kept[1],
+    )
+    return Schedule(
+        timezone=schedule.timezone, daily=daily, weekly=schedule.weekly, monthly=schedule.monthly, yearly=schedule.yearly
+    )
+
+
+@settings(max_examples=40, deadline=None)
+@given(schedules.map(in_daily_hours), moments, st.integers(1, 60))
+def test_any_schedule_is_as_the_model_says(schedule: Schedule, start: datetime, span: int) -> None:
+    assert actual(schedule, start, start + timedelta(days=span)) == expected(schedule, start, start + timedelta(days=span))
+
+
+@settings(max_examples=60, deadline=None)
+@given(schedules, moments, st.integers(1, 2000), st.integers(1, 3))
+def test_what_was_missed_is_made_up_for_by_few_runs_that_lose_no_flag(
+    schedule: Schedule, last: datetime, hours_off: int, limit: int
+) -> None:
+    now = last + timedelta(hours=hours_off)
+    missed = list(slots(schedule, last, now))
+    made = due_slots(schedule, last, now, limit)
+    assert [slot.at for slot in made] == [slot.at for slot in missed[-limit:]]
+    assert union(made) == union(missed)
+
+
+def union(runs: list[Slot]) -> dict[Leg, frozenset[Frequency]]:
+    joined: dict[Leg, frozenset[Frequency]] = {}
+    for slot in runs:
+        for leg, flags in slot.flags.items():
+            joined[leg] = joined.get(leg, frozenset()) | flags
+    return joined
+
+
+# ---- examples ---------------------------------------------------------------------------------------------------------
 
 
 def at(text: str) -> datetime:
     return datetime.fromisoformat(text).replace(tzinfo=UTC)
 
 
-def runs(schedule: DailySchedule, after: datetime, count: int) -> list[Slot]:
-    found: list[Slot] = []
-    for _ in range(count):
-        slot = next_run(schedule, found[-1].at if found else after)
-        assert slot is not None
-        found.append(slot)
-    return found
-
-
-# ---- examples ---------------------------------------------------------------------------------------------------------
-
-
-def test_the_next_run_is_the_next_selected_hour_of_a_selected_day() -> None:
-    schedule = DailySchedule(snapshot_hours=(7, 9, 11), backup_hours=(7,), days=EVERY_DAY[:5])
-    friday = at("2026-11-20 09:30")
-    assert runs(schedule, friday, 3) == [
-        Slot(at("2026-11-20 11:00"), backup=False),
-        Slot(at("2026-11-23 07:00"), backup=True),
-        Slot(at("2026-11-23 09:00"), backup=False),
-    ]
-
-
 def test_a_slot_is_later_than_the_moment_asked_for() -> None:
-    schedule = DailySchedule(snapshot_hours=(7,))
-    assert next_run(schedule, at("2026-11-20 07:00")) == Slot(at("2026-11-21 07:00"), backup=False)
-    assert next_run(schedule, at("2026-11-20 06:59:59")) == Slot(at("2026-11-20 07:00"), backup=False)
+    schedule = Schedule(daily=Daily(snapshot=Rule(slots=(7,), count=1)))
+    following = next_run(schedule, at("2026-11-20 07:00"))
+    assert following is not None
+    assert following.at == at("2026-11-21 07:00")
 
 
-def test_hours_are_those_of_the_schedules_zone() -> None:
-    schedule = DailySchedule(snapshot_hours=(7,), days=(Weekday.MONDAY,), timezone="Asia/Tokyo")
-    assert next_run(schedule, at("2026-11-20 00:00")) == Slot(at("2026-11-22 22:00"), backup=False)
+def test_a_yearly_run_on_29_february_comes_every_year() -> None:
+    schedule = Schedule(yearly=Yearly(hour=6, day=DayRule(day=29), backup=Rule(slots=(2,), period=Period(1))))
+    following = next_run(schedule, at("2026-02-28 06:00"))
+    assert following is not None
+    assert following.at == at("2027-02-28 06:00")
+    assert following.legs == (Leg.SNAPSHOT, Leg.BACKUP)
+    assert following.flags[Leg.SNAPSHOT] == frozenset(), "the snapshot only feeds the backup: temporary"
 
 
-@pytest.mark.parametrize("schedule", [DailySchedule(snapshot_hours=()), DailySchedule(snapshot_hours=(1,), days=())])
-def test_a_schedule_that_selects_nothing_never_runs(schedule: DailySchedule) -> None:
-    assert next_run(schedule, at("2026-11-20 00:00")) is None
-    assert due_slots(schedule, at("2026-01-01 00:00"), at("2026-11-20 00:00"), 5) == []
-    assert describe(schedule) == "Never: no hour or no day is selected."
+def test_nothing_selected_never_runs() -> None:
+    assert next_run(Schedule(), at("2026-01-01 00:00")) is None
+    assert next_run(Schedule(daily=Daily(enabled=False, snapshot=Rule(slots=(7,), count=1))), at("2026-01-01 00:00")) is None
 
 
-def test_an_hour_the_clock_skips_runs_at_the_change() -> None:
-    schedule = DailySchedule(snapshot_hours=(2,), timezone="Europe/Berlin")
-    assert runs(schedule, at("2027-03-27 12:00"), 2) == [
-        Slot(at("2027-03-28 01:00"), backup=False),
-        Slot(at("2027-03-29 00:00"), backup=False),
-    ]
+def test_a_manual_run_carries_the_flag_of_the_most_frequent_schedule() -> None:
+    legs = frozenset({Leg.SNAPSHOT, Leg.BACKUP})
+    schedule = Schedule(
+        daily=Daily(snapshot=Rule(slots=(7,), count=1)),
+        weekly=Weekly(hour=7, snapshot=Rule(slots=(0,), count=1), backup=Rule(slots=(0,), period=Period(1))),
+    )
+    assert manual_flags(schedule, legs) == {Leg.SNAPSHOT: {D}, Leg.BACKUP: {W}}
+    assert manual_flags(None, legs) == {Leg.SNAPSHOT: {D}, Leg.BACKUP: {D}}
 
 
-def test_the_skipped_hour_and_the_one_after_it_are_one_run_with_the_backup_of_either() -> None:
-    schedule = DailySchedule(snapshot_hours=(2, 3), backup_hours=(2,), timezone="Europe/Berlin")
-    assert runs(schedule, at("2027-03-27 12:00"), 2) == [
-        Slot(at("2027-03-28 01:00"), backup=True),
-        Slot(at("2027-03-29 00:00"), backup=True),
-    ]
-
-
-def test_an_hour_the_clock_shows_twice_runs_once() -> None:
-    schedule = DailySchedule(snapshot_hours=(2,), timezone="Europe/Berlin")
-    assert runs(schedule, at("2026-10-24 12:00"), 2) == [
-        Slot(at("2026-10-25 00:00"), backup=False),
-        Slot(at("2026-10-26 01:00"), backup=False),
-    ]
-
-
-def test_a_change_of_half_an_hour() -> None:
-    schedule = DailySchedule(snapshot_hours=(2,), timezone="Australia/Lord_Howe")
-    assert next_run(schedule, at("2026-10-03 00:00")) == Slot(at("2026-10-03 15:30"), backup=False)
-
-
-def test_a_whole_day_that_a_zone_skipped_is_one_run_when_it_is_over() -> None:
-    schedule = DailySchedule(snapshot_hours=(5, 17), backup_hours=(17,), days=(Weekday.FRIDAY,), timezone="Pacific/Apia")
-    assert next_run(schedule, at("2011-12-29 12:00")) == Slot(at("2011-12-30 10:00"), backup=True)
-
-
-def test_an_unknown_zone_is_named_in_the_error() -> None:
-    with pytest.raises(InvalidInput, match="Mars/Olympus"):
-        next_run(DailySchedule(snapshot_hours=(1,), timezone="Mars/Olympus"), at("2026-11-20 00:00"))
-
-
-def test_runs_missed_during_downtime_become_one_which_keeps_the_backup() -> None:
-    schedule = DailySchedule(snapshot_hours=tuple(range(24)), backup_hours=(1,))
-    assert due_slots(schedule, at("2026-11-20 00:30"), at("2026-11-22 12:10"), 1) == [Slot(at("2026-11-22 12:00"), backup=True)]
-    assert due_slots(schedule, at("2026-11-22 10:00"), at("2026-11-22 12:10"), 1) == [
-        Slot(at("2026-11-22 12:00"), backup=False)
-    ]
-
-
-def test_nothing_is_due_before_its_time_or_twice() -> None:
-    schedule = DailySchedule(snapshot_hours=(7,))
-    assert due_slots(schedule, at("2026-11-20 07:00"), at("2026-11-21 06:59"), 1) == []
-    assert due_slots(schedule, at("2026-11-20 07:00"), at("2026-11-21 07:00"), 1) == [
-        Slot(at("2026-11-21 07:00"), backup=False)
-    ]
-    assert due_slots(schedule, at("2026-11-21 07:00"), at("2026-11-20 07:00"), 1) == []
-
-
-def test_years_of_downtime_are_answered_at_once() -> None:
-    schedule = DailySchedule(snapshot_hours=(7, 8), backup_hours=(7,), days=(Weekday.SUNDAY,))
-    assert due_slots(schedule, at("1990-01-01 00:00"), at("2026-11-21 00:00"), 1) == [Slot(at("2026-11-15 08:00"), backup=True)]
-
-
-@pytest.mark.parametrize(
-    ("schedule", "words"),
-    [
-        (DailySchedule(snapshot_hours=(7,)), "Every day at 07:00, snapshots only (UTC)."),
-        (DailySchedule(snapshot_hours=(7,), backup_hours=(7,)), "Every day at 07:00, with a backup (UTC)."),
-        (
-            DailySchedule(snapshot_hours=(19, 7), backup_hours=(7, 19), days=EVERY_DAY[:5]),
-            "Monday to Friday at 07:00 and 19:00, each with a backup (UTC).",
-        ),
-        (
-            DailySchedule(
-                snapshot_hours=tuple(range(24)),
-                backup_hours=(2, 14, 20),
-                days=(Weekday.SUNDAY, Weekday.MONDAY),
-                timezone="Europe/Berlin",
-            ),
-            "Every Monday and Sunday every hour, with a backup at 02:00, 14:00 and 20:00 (Europe/Berlin).",
-        ),
-    ],
-)
-def test_a_schedule_is_described_in_plain_words(schedule: DailySchedule, words: str) -> None:
-    assert describe(schedule) == words
-
-
-# ---- against a model that watches the clock minute by minute ------------------------------------------------------------
-
-ZONES_AND_MIDDLES = [
-    # Both changes of a year in zones that change at night, at midnight, by half an hour, on other weekdays; and none at all.
-    *((zone, f"2026-{day}") for zone in ("Europe/Berlin", "Europe/London", "Africa/Casablanca") for day in ("03-29", "10-25")),
-    *((zone, f"2026-{day}") for zone in ("America/New_York", "America/Havana") for day in ("03-08", "11-01")),
-    *((zone, f"2026-{day}") for zone in ("Australia/Lord_Howe", "Australia/Sydney") for day in ("04-05", "10-04")),
-    *((zone, f"2026-{day}") for zone in ("Pacific/Auckland", "Pacific/Chatham") for day in ("04-05", "09-27")),
-    *((zone, f"2026-{day}") for zone in ("America/Santiago", "Pacific/Easter") for day in ("04-05", "09-06")),
-    *((zone, f"2026-{day}") for zone in ("Asia/Beirut", "Asia/Jerusalem", "Africa/Cairo") for day in ("03-28", "10-29")),
-    *((zone, f"2018-{day}") for zone in ("America/Sao_Paulo", "Asia/Tehran") for day in ("02-18", "03-22", "09-22", "11-04")),
-    ("Antarctica/Troll", "2026-03-29"),
-    ("Antarctica/Troll", "2026-10-25"),
-    ("Asia/Kathmandu", "2026-06-01"),
-    ("UTC", "2026-02-28"),
-    ("Pacific/Apia", "2011-12-30"),
-    ("Pacific/Kwajalein", "1993-08-21"),
-    ("Asia/Pyongyang", "2015-08-15"),
-]
-DAYS_EACH_SIDE = 8
-
-
-@cache
-def clock(zone: str, middle: str) -> list[tuple[datetime, datetime]]:
-    """Every minute around ``middle``: UTC, and what the wall clock shows (naive)."""
-    start = at(f"{middle} 00:00") - timedelta(days=DAYS_EACH_SIDE)
-    place = ZoneInfo(zone)
-    minutes = (start + index * MINUTE for index in range(2 * DAYS_EACH_SIDE * 24 * 60))
-    return [(utc, utc.astimezone(place).replace(tzinfo=None)) for utc in minutes]
-
-
-def model(schedule: DailySchedule, middle: str) -> list[Slot]:
-    """Watch the clock: whenever it reaches or passes wall times not reached before, that is one run for all of them."""
-    ticks = clock(schedule.timezone, middle)
-    first = ticks[0][1]
-    days = [first.date() + timedelta(days=index) for index in range(2 * DAYS_EACH_SIDE + 2)]
-    walls = [
-        (wall, hour in schedule.backup_hours)
-        for day in days
-        if Weekday(day.weekday()) in schedule.days
-        for hour in range(24)
-        if hour in schedule.snapshot_hours and (wall := datetime(day.year, day.month, day.day, hour)) > first  # noqa: DTZ001  wall
-    ]
-    slots, reached = [], 0
-    for utc, shown in ticks:
-        passed = []
-        while reached < len(walls) and walls[reached][0] <= shown:
-            passed.append(walls[reached][1])
-            reached += 1
-        if passed:
-            slots.append(Slot(utc, backup=any(passed)))
-    return slots
-
-
-hours = st.sets(st.integers(0, 23), min_size=1).map(lambda found: tuple(sorted(found)))
-
-
-@st.composite
-def schedules(draw: st.DrawFn) -> tuple[DailySchedule, str]:
-    zone, middle = draw(st.sampled_from(ZONES_AND_MIDDLES))
-    chosen = draw(hours)
-    backups = tuple(draw(st.sets(st.sampled_from(chosen))))
-    days = draw(st.one_of(st.just(EVERY_DAY), st.sets(st.sampled_from(EVERY_DAY), min_size=1).map(tuple)))
-    return DailySchedule(snapshot_hours=chosen, backup_hours=backups, days=days, timezone=zone), middle
-
-
-@settings(max_examples=300, deadline=None)
-@given(case=schedules(), minute=st.integers(0, 7 * 24 * 60), seconds=st.integers(0, 59))
-def test_next_run_agrees_with_watching_the_clock(case: tuple[DailySchedule, str], minute: int, seconds: int) -> None:
-    schedule, middle = case
-    after = clock(schedule.timezone, middle)[minute][0] + timedelta(seconds=seconds)
-    expected = next(slot for slot in model(schedule, middle) if slot.at > after)
-    assert next_run(schedule, after) == expected
-
-
-@settings(max_examples=200, deadline=None)
-@given(case=schedules(), start=st.integers(0, 8 * 24 * 60), length=st.integers(0, 7 * 24 * 60), limit=st.integers(1, 40))
-def test_due_slots_agree_with_watching_the_clock(case: tuple[DailySchedule, str], start: int, length: int, limit: int) -> None:
-    schedule, middle = case
-    ticks = clock(schedule.timezone, middle)
-    last, now = ticks[start][0], ticks[start + length][0]
-    missed = [slot for slot in model(schedule, middle) if last < slot.at <= now]
-    found = due_slots(schedule, last, now, limit)
-    assert [slot.at for slot in found] == [slot.at for slot in missed[-limit:]]
-    assert [slot.backup for slot in found[1:]] == [slot.backup for slot in missed[-limit:][1:]]
-    assert any(slot.backup for slot in found) == any(slot.backup for slot in missed)
-
-
-@settings(max_examples=60, deadline=None)
-@given(case=schedules())
-def test_following_next_run_visits_every_slot_once(case: tuple[DailySchedule, str]) -> None:
-    schedule, middle = case
-    expected = model(schedule, middle)[:30]
-    assert runs(schedule, clock(schedule.timezone, middle)[0][0], len(expected)) == expected
+def test_an_unknown_zone_is_refused() -> None:
+    with pytest.raises(InvalidInput, match="Mars"):
+        next_run(Schedule(timezone="Mars/Olympus", daily=Daily(snapshot=Rule(slots=(7,), count=1))), at("2026-01-01 00:00"))

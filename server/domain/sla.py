@@ -1,0 +1,231 @@
+"""SLA policies: what a template promises in each Region's window, and how much of it was kept. Pure: ``now`` is an argument.
+
+A *window* opens every day at ``start`` (inclusive) and closes at ``end`` (exclusive; the same time means 24 hours), in the Region's own time.
+Inside it the daily plan asks for a point every ``every_minutes``; the first point of a chosen day also counts as the weekly or monthly
+one. Without a daily plan, the chosen days ask for one point as the window opens. An overrun stops nothing.
+
+Compliance of an instance in one leg and period = points made ÷ points expected, where points expected before the instance joined
+count as made; of a policy, the plain mean over its instances. What was removed meanwhile is not counted.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, time, timedelta
+from fractions import Fraction
+from types import MappingProxyType
+from typing import Any
+
+from server.domain.periods import DayRule, Frequency, Period, Weekday
+from server.domain.region_zones import zone_name
+from server.domain.restore import Leg
+from server.domain.schedule import NO_FLAGS, Slot
+from server.domain.wall_clock import first_instant, local_date, zone
+
+DAY = timedelta(days=1)
+SHIFT_DAYS = 2
+
+
+# ---- templates --------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Window:
+    """Wall-clock minutes of the day, 0 to 1439."""
+
+    start: int = 0
+    end: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DailyPlan:
+    every_minutes: int
+    keep: Period
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WeeklyPlan:
+    days: tuple[Weekday, ...]
+    keep: Period
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MonthlyPlan:
+    months: tuple[int, ...]
+    day: DayRule
+    keep: Period
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LegPlan:
+    """What one leg is promised: any of the three."""
+
+    window: Window = Window()
+    daily: DailyPlan | None = None
+    weekly: WeeklyPlan | None = None
+    monthly: MonthlyPlan | None = None
+
+    def keep(self, frequency: Frequency) -> Period | None:
+        plan: Any = getattr(self, frequency.value, None)
+        return plan.keep if plan else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReplicaPlan:
+    """The first snapshot of each day, week (from Monday) or month is replicated."""
+
+    first_of: Frequency
+    keep: Period
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ArchivePlan:
+    """In each of these months, the backup of the day closest to the first of the month is archived."""
+
+    months: tuple[int, ...]
+    keep: Period
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SlaTemplate:
+    """``target``: percent of promised points, from which on the promise counts as kept."""
+
+    snapshot: LegPlan
+    replica: ReplicaPlan | None = None
+    backup: LegPlan | None = None
+    archive: ArchivePlan | None = None
+    track_changes: bool = True
+    target: int = 97
+
+
+# ---- slots ------------------------------------------------------------------------------------------------------------
+
+
+def opening(window: Window, day: date, region: str) -> tuple[datetime, datetime]:
+    """The instants between which the window of local day ``day`` is open in ``region``."""
+    where = zone(zone_name(region))
+    closes = day if window.end > window.start else day + DAY
+    return _instant(day, window.start, where), _instant(closes, window.end, where)
+
+
+def _instant(day: date, minutes: int, where: Any) -> datetime:
+    return first_instant(datetime.combine(day, time(minutes // 60, minutes % 60)), where)
+
+
+def leg_slots(plan: LegPlan, region: str, after: datetime, until: datetime) -> Iterator[tuple[datetime, frozenset[Frequency]]]:
+    """Promised points in (after, until], ascending, with the flags they carry."""
+    where = zone(zone_name(region))
+    day, last = local_date(after, where) - SHIFT_DAYS * DAY, local_date(until, where) + DAY
+    latest = after
+    while day <= last:
+        for at, flags in _of_day(plan, day, region):
+            if latest < at <= until:
+                latest = at
+                yield at, flags
+        day += DAY
+
+
+def _of_day(plan: LegPlan, day: date, region: str) -> Iterator[tuple[datetime, frozenset[Frequency]]]:
+    first = frozenset(_chosen(plan, day))
+    opens, closes = opening(plan.window, day, region)
+    if plan.daily is None:
+        if first:
+            yield opens, first
+        return
+    step = timedelta(minutes=plan.daily.every_minutes)
+    at, flags = opens, first | {Frequency.DAILY}
+    while at < closes:
+        yield at, flags
+        at, flags = at + step, frozenset({Frequency.DAILY})
+
+
+def _chosen(plan: LegPlan, day: date) -> Iterator[Frequency]:
+    if plan.weekly is not None and Weekday(day.weekday()) in plan.weekly.days:
+        yield Frequency.WEEKLY
+    if plan.monthly is not None and day.month in plan.monthly.months and plan.monthly.day.of(day.year, day.month) == day:
+        yield Frequency.MONTHLY
+
+
+def runs(template: SlaTemplate, region: str, after: datetime, until: datetime) -> Iterator[Slot]:
+    """The runs the template asks for in ``region``: snapshots and backups of one instant are one run. A backup at another time than
+    a snapshot's makes a temporary snapshot (no flag). Replicas: the first snapshot of its day, week or month."""
+    wanted: dict[datetime, dict[Leg, frozenset[Frequency]]] = {}
+    for at, flags in leg_slots(template.snapshot, region, after, until):
+        wanted[at] = {Leg.SNAPSHOT: flags}
+    for at, flags in leg_slots(template.backup, region, after, until) if template.backup else ():
+        wanted.setdefault(at, {Leg.SNAPSHOT: NO_FLAGS})[Leg.BACKUP] = flags
+    for at in replica_slots(template, region, after, until):
+        assert template.replica is not None
+        wanted[at][Leg.REPLICA] = frozenset({template.replica.first_of})
+    for at in sorted(wanted):
+        legs = wanted[at]
+        yield Slot(at, MappingProxyType({leg: legs[leg] for leg in Leg if leg in legs}))
+
+
+def replica_slots(template: SlaTemplate, region: str, after: datetime, until: datetime) -> Iterator[datetime]:
+    """The first promised snapshot of each day, week or month of the Region's calendar."""
+    if template.replica is None:
+        return
+    where = zone(zone_name(region))
+    since = _stretch_start(template.replica.first_of, local_date(after, where))
+    begin = first_instant(datetime.combine(since, time()), where) - timedelta(seconds=1)
+    seen: date | None = None
+    for at, _ in leg_slots(template.snapshot, region, begin, until):
+        stretch = _stretch_start(template.replica.first_of, local_date(at, where))
+        if stretch != seen:
+            seen = stretch
+            if at > after:
+                yield at
+
+
+def _stretch_start(frequency: Frequency, day: date) -> date:
+    if frequency is Frequency.WEEKLY:
+        return day - timedelta(days=day.weekday())
+    return day.replace(day=1) if frequency is Frequency.MONTHLY else day
+
+
+# ---- compliance -------------------------------------------------------------------------------------------------------
+
+
+class SlaState(enum.Enum):
+    NOT_CONFIGURED = "not_configured"  # the template promises nothing for the leg
+    NOT_AVAILABLE = "not_available"  # the period is not over everywhere
+    MET = "met"
+    MISSED = "missed"
+
+
+@dataclass(frozen=True, slots=True)
+class Ratio:
+    """Of one instance, leg and period."""
+
+    made: int
+    expected: int
+
+    @property
+    def percent(self) -> Fraction:
+        """At most 100: points beyond the promise make up for nothing else."""
+        return Fraction(100 * min(self.made, self.expected), self.expected) if self.expected else Fraction(100)
+
+
+def ratio(expected: Sequence[datetime], made: Sequence[datetime], joined: datetime | None) -> Ratio:
+    """``made``: when points promised in the period were really made. Promises before ``joined`` count as kept."""
+    before = sum(1 for at in expected if joined is not None and at < joined)
+    after = sum(1 for at in made if joined is None or at >= joined)
+    return Ratio(before + after, len(expected))
+
+
+def policy_percent(ratios: Iterable[Ratio]) -> Fraction | None:
+    """None when there is no instance."""
+    percents = [each.percent for each in ratios]
+    return sum(percents, Fraction(0)) / len(percents) if percents else None
+
+
+def state(percent: Fraction | None, target: int, *, configured: bool, over: bool) -> SlaState:
+    """Met when the target is reached or exceeded."""
+    if not configured:
+        return SlaState.NOT_CONFIGURED
+    if not over or percent is None:
+        return SlaState.NOT_AVAILABLE
+    return SlaState.MET if percent >= target else SlaState.MISSED
