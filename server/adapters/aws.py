@@ -58,7 +58,7 @@ SESSION_NAME: Final = "holdfast"
 SESSION_SECONDS: Final = 3600  # what a role allows unless its owner changed it, and the limit when roles are chained
 CLIENTS_MAX: Final = 96  # a client holds a few MiB
 TOKENS: Final = frozenset({"ClientToken", "ClientRequestToken", "CreationToken", "IdempotencyToken"})
-MAKERS: Final = ("create_", "copy_", "run_", "import_", "restore_", "allocate_", "register_", "start_")
+MAKERS: Final = ("create_", "copy_", "run_", "send_", "import_", "restore_", "allocate_", "register_", "start_")
 SAFE_MAKERS: Final = frozenset({"create_tags", "start_instances"})  # doing them twice changes nothing
 NO_CREDENTIALS: Final = (
     NoCredentialsError,

@@ -4,6 +4,7 @@ HoldfastError
 ├── InvalidInput            the caller's input is wrong; ``fields`` says where
 ├── NotFound                no such thing, or it is gone
 ├── Conflict                true now, may be false later: name taken, in use, already running
+├── LegImpossible           asked for in the policy, and impossible as things are: a leg ends as a warning
 ├── Unauthenticated         who are you
 │   └── TokenExpired
 ├── Forbidden               your role does not allow this
@@ -64,6 +65,10 @@ class NotFound(HoldfastError):
 
 class Conflict(HoldfastError):
     code = "CONFLICT"
+
+
+class LegImpossible(HoldfastError):
+    code = "NOT_POSSIBLE"
 
 
 class Unauthenticated(HoldfastError):

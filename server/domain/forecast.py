@@ -79,7 +79,7 @@ def forecast(
                 group.points = [
                     replace(point, base=point.leg is Leg.SNAPSHOT and point.at == slot.at) for point in group.points
                 ]
-            made.update({leg: group.size for leg in slot.legs})
+            made.update(dict.fromkeys(slot.legs, group.size))
             decisions = decide(group.points, rules, slot.at)
             group.points = [_after(decision) for decision in decisions if decision.keep]
             for decision in decisions:

@@ -7,11 +7,13 @@ import enum
 from datetime import UTC, date, datetime
 
 from server.domain.errors import InvalidInput
-from server.domain.policy import HealthCheck, Ordinal
+from server.domain.periods import Ordinal
+from server.domain.policy import HealthCheck
 
 SHARES = 12  # a check a month: every block is read within a year
 SHARES_MAX = 1000
 VERIFY_SHARES = 17  # a prime: whatever the days between backups, all shares have their turn
+
 
 class CheckLevel(enum.Enum):
     """How closely a repository is looked at. Each includes the one before."""

@@ -63,11 +63,13 @@ WORK_DAYS = EVERY_DAY[:5]
 
 
 class Ordinal(enum.Enum):
-    FIRST = 1
-    SECOND = 2
-    THIRD = 3
-    FOURTH = 4
-    LAST = 5
+    """Which of a month's weekdays of one name."""
+
+    FIRST = "first"
+    SECOND = "second"
+    THIRD = "third"
+    FOURTH = "fourth"
+    LAST = "last"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,9 +88,9 @@ class DayRule:
         first = 1 + (self.weekday.value - first_weekday) % 7
         if self.ordinal is Ordinal.LAST:
             return date(year, month, first + 7 * ((length - first) // 7))
-        return date(year, month, first + 7 * (self.ordinal.value - 1))
+        return date(year, month, first + 7 * list(Ordinal).index(self.ordinal))
 
     def __str__(self) -> str:
         if self.weekday is not None:
-            return f"{self.ordinal.name.lower()} {self.weekday.name.capitalize()}"
+            return f"{self.ordinal.value} {self.weekday.name.capitalize()}"
         return "last day" if self.day == 31 else f"day {self.day}"

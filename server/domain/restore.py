@@ -79,11 +79,13 @@ class RestorePoint:
 
     ``document``, written by the workload: what a restore needs (instance record, volumes; for snapshots the snapshot ids).
     ``base``: this snapshot is the change-tracking base of the newest backup and outlives retention. ``flags``: the schedules it
-    counts for (``domain.flags``). ``manual``: a snapshot somebody made outside every policy and chain.
+    counts for (``domain.flags``). ``manual``: a snapshot somebody made outside every policy and chain. ``slot_at``: the planned
+    moment of the run that made it. A replica's account and Region are those it was copied to.
 
     ``damage`` of an INCOMPLETE point. ``proven_at``, ``proven_how``: when its content was last compared with
     what was read from the source, and by what (PROVEN_BY_*). ``locked_until``: nobody can delete its data before.
-    ``expires_at``: an imported point's own retention. ``source_id``: the backup an archive was made from. ``content_roots``:
+    ``expires_at``: a point's own retention, where no flag holds it. ``source_id``: the backup an archive, or the snapshot a
+    replica was made from. ``content_roots``:
     disk id → hex digest over the disk's content, taken while the source was read and kept apart from the repository.
     """
 
@@ -106,6 +108,7 @@ class RestorePoint:
     base: bool = False
     flags: tuple[Frequency, ...] = ()
     manual: bool = False
+    slot_at: datetime | None = None
     health: Health = Health.HEALTHY
     damage: Damage | None = None
     proven_at: datetime | None = None

@@ -9,12 +9,15 @@ Rules
    same hour of the last day removes it. The newest is no exception; keeping it for ever would break a promise to delete.
 4. Snapshots made by hand stand outside every chain: they go when their own time has come, or never.
 5. A point whose deletion began earlier goes, so that an interrupted deletion is finished. Deleted points are not mentioned.
+6. A point in a repository carries the retention it was made with (``expires_at``). It counts for points without flags (archives made by
+   hand) and for imported ones in another repository than the policy's; a policy that backs the resource up into theirs overrides it.
+7. An incomplete point goes by the same rules as a whole one: part of it can still be restored until then.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -41,12 +44,14 @@ class Decision:
     release_base: bool = False
 
 
-def decide(points: Sequence[RestorePoint], rules: Rules, now: datetime) -> list[Decision]:
+def decide(
+    points: Sequence[RestorePoint], rules: Rules, now: datetime, *, repositories: Collection[UUID] = ()
+) -> list[Decision]:
     """A decision for every point that is not deleted yet, in the order given. ``points``: all of each resource concerned, of every
-    leg; with backups left out, a base is kept."""
+    leg; with backups left out, a base is kept. ``repositories``: which the policy writes into."""
     chains: dict[Place, list[RestorePoint]] = defaultdict(list)
     for point in points:
-        if point.state is PointState.AVAILABLE and not point.manual:
+        if point.state is PointState.AVAILABLE and not point.manual and not _own_retention(point, repositories):
             chains[_place(point)].append(point)
     kept: dict[UUID, Kept] = {}
     for (_, leg, _), chain in chains.items():
@@ -77,7 +82,7 @@ def _decision(point: RestorePoint, left: Kept | None, untracked: set[UUID], now:
     if point.state is PointState.DELETING:
         return Decision(point, keep=False, reason="Its deletion had begun.")
     if left is None:
-        return _manual(point, now)
+        return _manual(point, now) if point.manual else _by_itself(point, now)
     flags = tuple(frequency for frequency in Frequency if frequency in left.flags)
     release = point.base and point.resource_id in untracked
     why = " ".join(left.reasons)
@@ -89,6 +94,19 @@ def _decision(point: RestorePoint, left: Kept | None, untracked: set[UUID], now:
     if release:
         why += " No backup is left to compare with it."
     return Decision(point, keep=False, reason=why, release_base=release)
+
+
+def _own_retention(point: RestorePoint, repositories: Collection[UUID]) -> bool:
+    if point.leg not in IN_REPOSITORIES or point.expires_at is None:
+        return False
+    return not point.flags or (point.policy_id is None and point.repository_id not in repositories)
+
+
+def _by_itself(point: RestorePoint, now: datetime) -> Decision:
+    assert point.expires_at is not None  # see _own_retention
+    gone = now >= point.expires_at
+    when = "is over" if gone else f"lasts until {point.expires_at:%Y-%m-%d %H:%M} UTC"
+    return Decision(point, keep=not gone, reason=f"The retention it was made with {when}.", flags=point.flags)
 
 
 def _manual(point: RestorePoint, now: datetime) -> Decision:

@@ -150,13 +150,13 @@ def due_slots(schedule: Schedule, last: datetime, now: datetime, limit: int = 1)
 
 def manual_flags(schedule: Schedule | None, legs: frozenset[Leg]) -> Flags:
     """A run started by hand: its points carry the flag of the most frequent enabled schedule that makes each leg. Without any
-    schedule they count as daily ones, kept by the policy's own retention."""
+    schedule for the leg they count as daily ones, kept by the policy's own retention."""
     flags: dict[Leg, frozenset[Frequency]] = {}
     for leg in Leg:
         if leg not in legs and leg is not Leg.SNAPSHOT:
             continue
         asked = [frequency for frequency, _ in schedule.enabled() if schedule.rule(frequency, leg)] if schedule else []
-        flags[leg] = frozenset(asked[:1]) if schedule else frozenset({Frequency.DAILY})
+        flags[leg] = frozenset(asked[:1] or [Frequency.DAILY])
     return MappingProxyType(flags)
 
 

@@ -50,13 +50,15 @@ class SessionKind(enum.Enum):
     VERIFICATION = "verification"
     ARCHIVE = "archive"
     RETRIEVAL = "retrieval"
+    RETENTION = "retention"
+    MANUAL_SNAPSHOT = "manual_snapshot"
 
 
 class TaskKind(enum.Enum):
     """Which handler advances the task."""
 
     PROTECT = "protect"  # one resource of a policy run
-    RETENTION = "retention"  # once per policy run, after the resources
+    RETENTION = "retention"  # after the resources of a policy run, and once a day
     RESCAN = "rescan"  # one Region of one account
     RESTORE_VOLUMES = "restore_volumes"
     RESTORE_INSTANCE = "restore_instance"
@@ -68,6 +70,7 @@ class TaskKind(enum.Enum):
     VERIFY_POINT = "verify_point"
     ARCHIVE_POINT = "archive_point"
     RETRIEVE_POINT = "retrieve_point"
+    MANUAL_SNAPSHOT = "manual_snapshot"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

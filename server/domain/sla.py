@@ -89,7 +89,7 @@ class ArchivePlan:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SlaTemplate:
+class SlaTerms:
     """``target``: percent of promised points, from which on the promise counts as kept."""
 
     snapshot: LegPlan
@@ -148,7 +148,7 @@ def _chosen(plan: LegPlan, day: date) -> Iterator[Frequency]:
         yield Frequency.MONTHLY
 
 
-def runs(template: SlaTemplate, region: str, after: datetime, until: datetime) -> Iterator[Slot]:
+def runs(template: SlaTerms, region: str, after: datetime, until: datetime) -> Iterator[Slot]:
     """The runs the template asks for in ``region``: snapshots and backups of one instant are one run. A backup at another time than
     a snapshot's makes a temporary snapshot (no flag). Replicas: the first snapshot of its day, week or month."""
     wanted: dict[datetime, dict[Leg, frozenset[Frequency]]] = {}
@@ -164,7 +164,7 @@ def runs(template: SlaTemplate, region: str, after: datetime, until: datetime) -
         yield Slot(at, MappingProxyType({leg: legs[leg] for leg in Leg if leg in legs}))
 
 
-def replica_slots(template: SlaTemplate, region: str, after: datetime, until: datetime) -> Iterator[datetime]:
+def replica_slots(template: SlaTerms, region: str, after: datetime, until: datetime) -> Iterator[datetime]:
     """The first promised snapshot of each day, week or month of the Region's calendar."""
     if template.replica is None:
         return

@@ -23,7 +23,20 @@ from server.ports.store import (
     Tx,
     Where,
 )
-from server.ports.workload import DiskSnapshot, RestoreJob, SnapshotJob, Step, Workload
+from server.ports.workload import (
+    Consistency,
+    DiskSnapshot,
+    GuestJob,
+    GuestStep,
+    ManualJob,
+    Moment,
+    Outcome,
+    ReplicaJob,
+    RestoreJob,
+    SnapshotJob,
+    Step,
+    Workload,
+)
 
 __all__ = [
     "BLOCK_SIZE",
@@ -36,14 +49,21 @@ __all__ = [
     "Blocks",
     "Clock",
     "Collection",
+    "Consistency",
     "DiskSnapshot",
     "EventLog",
     "Group",
+    "GuestJob",
+    "GuestStep",
     "Jobs",
     "Kms",
+    "ManualJob",
+    "Moment",
     "Operator",
     "Order",
+    "Outcome",
     "Passwords",
+    "ReplicaJob",
     "Replies",
     "RestoreJob",
     "Select",

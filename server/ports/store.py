@@ -11,9 +11,12 @@ from uuid import UUID
 
 from server.domain.access import Token, User
 from server.domain.policy import Policy
+from server.domain.preferences import Preferences, PriceList
+from server.domain.promises import Membership, Promise
 from server.domain.repository import Repository
 from server.domain.restore import RestorePoint
 from server.domain.session import Activity, Event, Level, Session, Task
+from server.domain.templates import SlaTemplate, SlaTemplateVersion, StorageTemplate
 from server.domain.workload import Account, Resource
 
 Operator = Literal["eq", "ne", "in", "lt", "le", "gt", "ge", "contains", "is_null"]
@@ -188,6 +191,20 @@ class Tx(Protocol):
     def tasks(self) -> Tasks: ...
     @property
     def points(self) -> Collection[RestorePoint]: ...
+    @property
+    def sla_templates(self) -> Collection[SlaTemplate]: ...
+    @property
+    def sla_versions(self) -> Collection[SlaTemplateVersion]: ...
+    @property
+    def storage_templates(self) -> Collection[StorageTemplate]: ...
+    @property
+    def memberships(self) -> Collection[Membership]: ...
+    @property
+    def promises(self) -> Collection[Promise]: ...
+    @property
+    def price_lists(self) -> Collection[PriceList]: ...
+    @property
+    def preferences(self) -> Collection[Preferences]: ...
     @property
     def users(self) -> Collection[User]: ...
     @property

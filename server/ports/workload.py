@@ -4,33 +4,111 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
+from server.domain.guest import Guest
+from server.domain.replicas import KeyUsage
 from server.domain.restore import InstanceRestore, VolumeRestore
+from server.domain.scope import VolumeExclusions
 from server.domain.workload import Found, Place, Resource
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
     """What a workload did just now. ``memo`` is stored and handed back next time (JSON). Not ``done``: ask again after
-    ``wait`` seconds. A step may be repeated after a crash with an older memo; it must then find and adopt what it made."""
+    ``wait`` seconds. A step may be repeated after a crash with an older memo; it must then find and adopt what it made.
+
+    ``warnings``, of a step that is ``done``: what was asked for and could not be had. The leg ends as a warning."""
 
     memo: dict[str, Any] = field(default_factory=dict)
     done: bool = False
     wait: float = 0.0
     message: str = ""
     progress: float | None = None  # 0..1
+    warnings: tuple[str, ...] = ()
+
+
+Outcome = Literal["done", "skipped", "warning", "failed"]
+Moment = Literal["pre", "post"]
+Consistency = Literal["crash", "application"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GuestStep(Step):
+    """``outcome`` counts when ``done``; ``message`` says why.
+
+    ``skipped``: there is nothing to run, or nothing it could disturb. ``warning``: something went wrong that the policy says
+    to ignore. ``failed``: before the snapshot, none is to be made (the post script still runs); after it, the snapshot stays
+    and its leg ends as a warning.
+    """
+
+    outcome: Outcome = "done"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SnapshotJob:
-    """``token`` is unique to the task: it goes into client tokens and the tag ``holdfast:task``."""
+    """``token`` is unique to the task: it goes into client tokens and the tag ``holdfast:task``.
+
+    ``copy_tags``: each volume's own tags follow onto its snapshot; ``tags`` are put onto all of them.
+    ``consistency`` "application" asks for VSS in Windows guests; a guest where that is impossible gets a crash-consistent
+    snapshot and a warning.
+    """
 
     place: Place
     resource: Resource
     token: str
     policy_name: str
     copy_tags: bool = True
+    tags: Mapping[str, str] = field(default_factory=dict)
+    excluded: VolumeExclusions = field(default_factory=VolumeExclusions)
+    consistency: Consistency = "crash"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReplicaJob:
+    """Copy the snapshots of the point ``document`` in ``source`` to ``target``.
+
+    ``token`` is the replica's own, never that of the snapshot. ``target_aws_account_id``: the number of the account the copies
+    go to, None when it is the source's. ``encrypt``, ``kms_key``, ``key_usage``: as in ``domain.replicas.ReplicaTarget``.
+    """
+
+    source: Place
+    target: Place
+    target_aws_account_id: str | None = None
+    document: Mapping[str, Any]
+    resource_name: str
+    token: str
+    policy_name: str
+    tags: Mapping[str, str] = field(default_factory=dict)
+    copy_tags: bool = True
+    encrypt: bool = False
+    kms_key: str | None = None
+    key_usage: KeyUsage = KeyUsage.ALL
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ManualJob:
+    """A snapshot outside every policy. ``target``: another place to keep it in (None: where the resource is); its account's
+    number, when that is another one, is ``target_aws_account_id``. ``kms_key``: of the copies there, None: not encrypted.
+    """
+
+    snapshot: SnapshotJob
+    target: Place | None = None
+    target_aws_account_id: str | None = None
+    kms_key: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GuestJob:
+    """What the guest is to do before or after the snapshot. ``for_backup``: a backup is made from it."""
+
+    place: Place
+    resource: Resource
+    token: str
+    policy_name: str
+    guest: Guest
+    moment: Moment
+    for_backup: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,12 +137,30 @@ class Workload(Protocol):
 
     kind: str
     title: str
-    permissions: Mapping[str, tuple[str, ...]]  # capability ("discover", "snapshot", "backup", "restore") → IAM actions
+    # Capability ("discover", "guest", "snapshot", "replica", "backup", "restore") → IAM actions
+    permissions: Mapping[str, tuple[str, ...]]
 
     def discover(self, place: Place) -> Iterator[Found]: ...
 
     def snapshot(self, job: SnapshotJob, memo: dict[str, Any]) -> Step:
-        """When done, ``memo`` is the point's document: enough to restore, delete and read its disks."""
+        """When done, ``memo`` is the point's document: enough to restore, delete and read its disks. Its ``consistency`` says
+        what was achieved. Errors: LegImpossible when every disk is excluded."""
+        ...
+
+    def guest(self, job: GuestJob, memo: dict[str, Any]) -> GuestStep:
+        """Run the policy's scripts in the guest. Nothing a guest does wrong is an error here; see ``GuestStep``."""
+        ...
+
+    def replicate(self, job: ReplicaJob, memo: dict[str, Any]) -> Step:
+        """When done, ``memo`` is the replica point's document, shaped like a snapshot point's.
+
+        Errors: LegImpossible when a disk is encrypted and the target has no key; what AWS refuses besides.
+        """
+        ...
+
+    def manual_snapshot(self, job: ManualJob, memo: dict[str, Any]) -> Step:
+        """Snapshot; if it is to live elsewhere, copy it there and delete the original. When done, ``memo`` is the document of
+        what remains."""
         ...
 
     def disks(self, document: Mapping[str, Any]) -> tuple[DiskSnapshot, ...]: ...
@@ -74,7 +170,12 @@ class Workload(Protocol):
         ...
 
     def abandon(self, place: Place, token: str) -> None:
-        """Remove whatever a failed or cancelled task with this token left behind (unfinished snapshots, volumes, instances)."""
+        """Remove whatever a failed or cancelled task with this token left behind in this place: unfinished snapshots and
+        copies, volumes, instances; its commands in guests are stopped."""
+        ...
+
+    def abandon_replica(self, job: ReplicaJob) -> None:
+        """The same in the target of a replica, and take back the access to the source that was given for it."""
         ...
 
     def restore_volumes(self, job: RestoreJob, options: VolumeRestore, memo: dict[str, Any]) -> Step:

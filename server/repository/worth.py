@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from server.domain.cost import GIB, prices
+from server.domain.cost import GIB, bundled
 from server.domain.repository import StorageClass
 
 MAX_PACK = 64 * 1024 * 1024  # bytes; a larger one is not held in memory
@@ -52,7 +52,7 @@ class Decision:
 
 
 def footprint(objects: int, size_bytes: int, storage_class: StorageClass, region: str | None) -> Footprint:
-    return Footprint(objects, size_bytes, size_bytes / GIB * prices(region)[storage_class].month)
+    return Footprint(objects, size_bytes, size_bytes / GIB * bundled(region).storage[storage_class].month)
 
 
 def decide(facts: PackFacts, region: str | None = None) -> Decision:
@@ -69,7 +69,7 @@ def decide(facts: PackFacts, region: str | None = None) -> Decision:
         return Decision(False, 0, "it is locked")
     if freed < facts.size * DEAD_SHARE:
         return Decision(False, max(0, freed), f"{facts.live_bytes} of its {facts.size} bytes are needed")
-    price = prices(region)[StorageClass.STANDARD]
+    price = bundled(region).storage[StorageClass.STANDARD]
     saved = freed / GIB * price.month * PAYBACK_MONTHS
     cost = 3 * price.put / 1000  # the new pack, the record, and reads that together cost about as much as a put
     if saved < cost:

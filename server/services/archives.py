@@ -360,7 +360,7 @@ def _figures(job: _Job, manifest: Manifest, read: int) -> dict[str, Any]:
         job.row.storage_class: cost.Stored(1, manifest.stored_bytes - metadata),
         StorageClass.STANDARD: cost.Stored(1, metadata),
     }
-    month = round(cost.monthly(job.row.region, kept), 6)
+    month = round(cost.monthly(cost.bundled(job.row.region), kept), 6)
     return {"bytesRead": read, "bytesStored": manifest.stored_bytes, "usdPerMonth": month}
 
 

@@ -16,7 +16,7 @@ from uuid import UUID, uuid5
 
 from server.domain.errors import AwsNotFound, AwsRejected, Damaged, InvalidInput, NotFound
 from server.domain.immutability import LockRequest
-from server.domain.policy import Retention
+from server.domain.periods import Frequency
 from server.domain.restore import Leg, PointState, RestorePoint
 from server.domain.session import Level, Task
 from server.ports import BLOCK_SIZE, DiskSnapshot, Select, Tx, Where
@@ -29,7 +29,6 @@ from server.services.slots import wait_for_slot
 from server.services.steps import Change, Done, Line, Next, Run
 from server.services.wording import count, rate, size, span
 
-SCHEDULE: Final = "daily"  # the only type of schedule there is
 LOST_TOLD: Final = 20  # objects named with a log line
 HEAL: Final = "heal"  # the stage in which points a check found damaged are looked at again
 
@@ -111,14 +110,14 @@ def _mark_healing(run: Run) -> None:
 
 
 def _days(task: Task) -> int:
-    """How long the backup is to be kept."""
-    days: int = task.document.get("backupDays", Retention().backup_days)
+    """How long the backup is to be kept: by the flag that keeps it longest."""
+    days: int = task.document["kept"]["days"]
     return days
 
 
 def _lock(run: Run, job: Job) -> LockRequest | None:
     """Where what is written is locked: for how long. A run started by hand counts as one of the schedule."""
-    return LockRequest(SCHEDULE, _days(run.task)) if job.row.immutable else None
+    return LockRequest(run.task.document["kept"]["schedule"], _days(run.task)) if job.row.immutable else None
 
 
 def _disk(run: Run, job: Job, backup: BackupRun, disk: DiskSnapshot) -> None:
@@ -211,7 +210,7 @@ def _commit(run: Run, job: Job, backup: BackupRun) -> Manifest:
         "policy": run.task.document["policy"],
     }
     results = [DiskResult.from_json(run.task.document["results"][disk.disk_id]) for disk in job.disks]
-    retention = {"days": _days(run.task), "schedule": SCHEDULE, "policy": run.task.document["policy"]}
+    retention = {**run.task.document["kept"], "policy": run.task.document["policy"]}
     manifest = backup.commit(
         at=snapshot.at,
         resource=record,
@@ -248,6 +247,7 @@ def _registered(run: Run, job: Job, manifest: Manifest) -> Next | Done:
         stored_bytes=manifest.stored_bytes,
         size_bytes=manifest.size_bytes,
         base=False,
+        flags=tuple(Frequency(value) for value in run.task.document["flags"][Leg.BACKUP.value]),
         locked_until=manifest.lock.until if manifest.lock else None,
         expires_at=manifest.at + timedelta(days=_days(run.task)),
         content_roots={disk.disk_id: disk.content_root for disk in manifest.disks},

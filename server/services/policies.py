@@ -11,12 +11,13 @@ from functools import cache
 from typing import Any
 from uuid import UUID
 
-from server.domain import policy as domain
-from server.domain import schedule as calendar
+from server.domain import keeping, policy_rules
 from server.domain.access import Caller, Role
 from server.domain.errors import Conflict, InvalidInput
-from server.domain.policy import DailySchedule, HealthCheck, Policy, Retention, Retries, Scope, Verdict
+from server.domain.policy import HealthCheck, Policy, Retention, Retries, rank
 from server.domain.repository import StorageClass
+from server.domain.schedule import Schedule
+from server.domain.scope import Scope, Verdict, verdict
 from server.domain.session import State
 from server.domain.workload import Resource
 from server.ports import Order, Select, Tx, Where
@@ -39,7 +40,7 @@ class PolicyDraft:
     enabled: bool
     priority: int | None
     scope: Scope
-    schedule: DailySchedule | None
+    schedule: Schedule | None
     retention: Retention
     retries: Retries
     repository_id: UUID | None
@@ -103,7 +104,7 @@ def update(
         priority = current.priority if draft.priority is None else draft.priority
         changed = _filled(draft, current, priority)
         _check(app, tx, changed)
-        changed = replace(changed, next_run_at=_next_run(changed, now), updated_at=now, revision=revision + 1)
+        changed = replace(changed, next_run_at=_next_run(changed, now), updated_at=now, edition=current.edition + 1, revision=revision + 1)
         if dry_run:
             return changed
         tx.policies.save(changed)
@@ -134,10 +135,8 @@ def _filled(draft: PolicyDraft, base: Policy, priority: int) -> Policy:
 
 def _next_run(policy: Policy, now: datetime) -> datetime | None:
     """None for what only people start."""
-    if not policy.enabled or policy.schedule is None:
-        return None
-    slot = calendar.next_run(policy.schedule, now)
-    return None if slot is None else slot.at
+    run = keeping.next_run(policy, None, now) if policy.enabled else None
+    return None if run is None else run.slot.at
 
 
 def _last_priority(tx: Tx) -> int:
@@ -186,7 +185,7 @@ def delete(app: Services, caller: Caller, id: UUID, *, dry_run: bool = False, ke
 
 def _check(app: Services, tx: Tx, policy: Policy) -> None:
     """InvalidInput with every problem at once; Conflict when the name is taken."""
-    fields = domain.problems(policy)
+    fields = policy_rules.problems(policy)
     if policy.workload not in app.workloads:
         fields["workload"] = f"Unknown workload {policy.workload!r}: choose one of {', '.join(sorted(app.workloads))}."
     if not 1 <= policy.priority <= PRIORITY_MAX:
@@ -242,8 +241,7 @@ def verdicts(app: Services, caller: Caller, resources: Sequence[Resource]) -> di
 
 def enabled(tx: Tx) -> list[Policy]:
     """Enabled policies, the first to claim a resource first."""
-    order = (Order("priority"), Order("created_at"))
-    return tx.policies.page(Select(where=(Where("enabled", "eq", True),), order=order, limit=POLICIES_MAX))
+    return sorted(tx.policies.page(Select(where=(Where("enabled", "eq", True),), limit=POLICIES_MAX)), key=rank)
 
 
 def _judged(rivals: Iterable[Policy], resource: Resource) -> Iterator[tuple[Policy, Verdict]]:
@@ -251,7 +249,7 @@ def _judged(rivals: Iterable[Policy], resource: Resource) -> Iterator[tuple[Poli
     for policy in rivals:
         if policy.workload != resource.workload:
             continue
-        found = domain.verdict(policy.scope, resource)
+        found = verdict(policy.scope, resource)
         if found.covered and holder is not None:
             found = Verdict(covered=False, reason=f"{CLAIMED}: {holder.name}")
         elif found.covered:
@@ -261,7 +259,7 @@ def _judged(rivals: Iterable[Policy], resource: Resource) -> Iterator[tuple[Poli
 
 def protects(rivals: Sequence[Policy], resource: Resource) -> bool:
     """Whether any of the policies covers the resource."""
-    return any(policy.workload == resource.workload and domain.verdict(policy.scope, resource).covered for policy in rivals)
+    return any(policy.workload == resource.workload and verdict(policy.scope, resource).covered for policy in rivals)
 
 
 def present(tx: Tx, where: tuple[Where, ...] = ()) -> Iterator[Resource]:
@@ -284,18 +282,13 @@ def coverage(app: Services, caller: Caller, wanted: Sequence[Policy]) -> dict[UU
     counts: defaultdict[UUID, int] = defaultdict(int)
     with app.store.transaction() as tx:
         rivals = enabled(tx)
-        before = {policy.id: [one for one in rivals if _rank(one) < _rank(policy)] for policy in wanted}
+        before = {policy.id: [one for one in rivals if rank(one) < rank(policy)] for policy in wanted}
         for resource in present(tx, (Where("account_id", "in", list(owners)), Where("region", "in", list(regions)))):
             for policy in wanted:
-                covered = policy.workload == resource.workload and domain.verdict(policy.scope, resource).covered
+                covered = policy.workload == resource.workload and verdict(policy.scope, resource).covered
                 if covered and not protects(before[policy.id], resource):
                     counts[policy.id] += 1
     return {policy.id: counts[policy.id] for policy in wanted}
-
-
-def _rank(policy: Policy) -> tuple[int, datetime, UUID]:
-    """Who comes first claims a resource: the smaller number, then the older."""
-    return policy.priority, policy.created_at, policy.id
 
 
 def covering(app: Services, caller: Caller, resource_id: UUID) -> list[UUID]:
@@ -306,7 +299,7 @@ def covering(app: Services, caller: Caller, resource_id: UUID) -> list[UUID]:
         if resource is None:
             return []
         found = tx.policies.page(Select(limit=POLICIES_MAX))
-    return [one.id for one in found if one.workload == resource.workload and domain.verdict(one.scope, resource).covered]
+    return [one.id for one in found if one.workload == resource.workload and verdict(one.scope, resource).covered]
 
 
 def by_last_state(app: Services, caller: Caller, states: Sequence[State], *, never: bool) -> list[UUID]:

@@ -13,10 +13,14 @@ from datetime import datetime
 from typing import Any, Final
 from uuid import UUID, uuid5
 
+from server.domain import keeping
 from server.domain.access import Caller, Role
 from server.domain.errors import Conflict, HoldfastError, NotFound
-from server.domain.policy import Policy, verdict
+from server.domain.periods import Frequency
+from server.domain.policy import Policy, rank
 from server.domain.restore import Leg, RestorePoint
+from server.domain.schedule import Flags, manual_flags
+from server.domain.scope import verdict
 from server.domain.session import Level, Session, SessionKind, Task, TaskKind
 from server.domain.workload import Account, Place, Resource, place
 from server.ports import Order, Select, SnapshotJob, Tx, Where
@@ -27,7 +31,7 @@ from server.services.wording import count, size
 
 PAGE: Final = 500  # resources read at a time
 POLICIES_MAX: Final = 1000  # rivals looked at: more policies than an appliance has
-_ORDERED: Final = ("policy", "repository", "copyTags", "backupDays", "verify", "retries")  # what a task was given
+_ORDERED: Final = ("policy", "repository", "copyTags", "flags", "slotAt", "kept", "verify", "retries")  # what a task was given
 RETRY_SECONDS: Final = 60.0  # between attempts at a failed resource of a scheduled run
 
 CLAIMED: Final = "The resource is already protected by another policy"  # a wording report scripts look for
@@ -77,11 +81,10 @@ def _candidates(tx: Tx, policy: Policy) -> Iterator[Resource]:
 
 
 def _rivals(tx: Tx, policy: Policy) -> list[Policy]:
-    """Enabled policies that come before this one, first first: smaller number wins, then the older."""
+    """Enabled policies that come before this one, first first."""
     where = (Where("workload", "eq", policy.workload), Where("enabled", "eq", True))
-    rows = tx.policies.page(Select(where=where, order=(Order("priority"), Order("created_at")), limit=POLICIES_MAX))
-    mine = (policy.priority, policy.created_at, policy.id)
-    return [each for each in rows if (each.priority, each.created_at, each.id) < mine]
+    rows = tx.policies.page(Select(where=where, limit=POLICIES_MAX))
+    return sorted((each for each in rows if rank(each) < rank(policy)), key=rank)
 
 
 def start_policy(
@@ -106,7 +109,9 @@ def start_policy(
         refuse_while_running(tx, policy)
         if dry_run:
             return None
-        order = RunOrder(requested_by=caller.name, reason=reason, backup=backup, retries=0, key=key)
+        legs = frozenset({Leg.SNAPSHOT, Leg.BACKUP} if backup and policy.repository_id is not None else {Leg.SNAPSHOT})
+        flags = manual_flags(policy.schedule, legs)
+        order = RunOrder(requested_by=caller.name, reason=reason, flags=flags, retries=0, key=key)
         return start_run(tx, app, policy, order, next_run_at=policy.next_run_at)
 
 
@@ -127,11 +132,13 @@ def refuse_while_running(tx: Tx, policy: Policy) -> None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunOrder:
-    """How a run was asked for. ``retries``: further attempts at resources that fail (scheduled runs only)."""
+    """How a run was asked for. ``flags``: the legs it makes and what their points count for. ``slot_at``: when it was planned, None
+    by hand. ``retries``: further attempts at resources that fail (scheduled runs only)."""
 
     requested_by: str
     reason: str = ""
-    backup: bool
+    flags: Flags
+    slot_at: datetime | None = None
     retries: int
     key: str | None = None
     remarks: tuple[tuple[Level, str], ...] = ()
@@ -140,14 +147,9 @@ class RunOrder:
 def start_run(tx: Tx, app: Services, policy: Policy, order: RunOrder, *, next_run_at: datetime | None) -> Session:
     """Add the run's session and tasks and note it in the policy (whose row the transaction holds)."""
     found = coverage(tx, policy)
-    backup = order.backup and policy.repository_id is not None
+    backup = Leg.BACKUP in order.flags and policy.repository_id is not None
     drafts = [_protect_draft(policy, resource, order, backup) for resource, _ in found.covered]
-    retention = {
-        "snapshots": policy.retention.snapshots,
-        "backupDays": policy.retention.backup_days,
-        "repository": str(policy.repository_id) if policy.repository_id else None,
-    }
-    drafts.append(runs.TaskDraft(kind=TaskKind.RETENTION, name="Retention", document=retention, waits=bool(drafts)))
+    drafts.append(runs.TaskDraft(kind=TaskKind.RETENTION, name="Retention", waits=bool(drafts)))
     draft = runs.SessionDraft(
         kind=SessionKind.POLICY_RUN,
         name=policy.name,
@@ -174,12 +176,24 @@ def _protect_draft(policy: Policy, resource: Resource, order: RunOrder, backup: 
             "policy": policy.name,
             "repository": str(policy.repository_id) if backup else None,
             "copyTags": policy.copy_tags,
-            "backupDays": policy.retention.backup_days,
+            "flags": {leg.value: sorted(flag.value for flag in order.flags[leg]) for leg in order.flags},
+            "slotAt": order.slot_at.isoformat() if order.slot_at else None,
+            "kept": _kept(policy, order),
             "verify": policy.verify and backup,
             "retries": order.retries,
             "attempt": 0,
         },
     )
+
+
+def _kept(policy: Policy, order: RunOrder) -> dict[str, Any]:
+    """``{"days", "schedule"}``: how long the backup's longest flag keeps it, and that flag."""
+    rules = keeping.rules(policy, None)[Leg.BACKUP]
+    now = datetime(2000, 1, 1)  # noqa: DTZ001  only its distance to the end counts
+    periods = {flag: rules[flag].period for flag in order.flags.get(Leg.BACKUP, ()) if flag in rules}
+    days = {flag: (period.after(now) - now).days for flag, period in periods.items() if period is not None}
+    longest = max(days, key=lambda flag: days[flag], default=None)
+    return {"days": days[longest], "schedule": longest.value} if longest else {}
 
 
 def _opening(policy: Policy, found: Coverage, backup: bool) -> Iterator[tuple[Level, str]]:
@@ -212,6 +226,11 @@ def token(task: Task) -> str:
     """The mark on everything this task makes in AWS; a new one for each attempt, whose predecessor was swept."""
     attempt = task.document.get("attempt", 0)
     return f"{task.id}-{attempt}" if attempt else str(task.id)
+
+
+def flags_of(task: Task, leg: Leg) -> tuple[Frequency, ...]:
+    """What the task's point of ``leg`` counts for."""
+    return tuple(Frequency(value) for value in task.document["flags"].get(leg.value, ()))
 
 
 def snapshot_point_id(task: Task) -> UUID:
@@ -266,6 +285,8 @@ def _snapshot(run: Run) -> Next | Done:
         leg=Leg.SNAPSHOT,
         at=datetime.fromisoformat(document["at"]),
         created_at=now,
+        flags=flags_of(run.task, Leg.SNAPSHOT),
+        slot_at=datetime.fromisoformat(document["slotAt"]) if document["slotAt"] else None,
         policy_id=run.session.policy_id,
         session_id=run.session.id,
         task_id=run.task.id,

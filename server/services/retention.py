@@ -13,10 +13,11 @@ from datetime import datetime
 from typing import Final
 from uuid import UUID
 
+from server.domain import keeping
 from server.domain.access import SYSTEM
-from server.domain.policy import Retention, verdict
 from server.domain.restore import Leg, PointState, RestorePoint
-from server.domain.retention import Decision, decide
+from server.domain.retention import Decision, Rules, decide
+from server.domain.scope import verdict
 from server.domain.session import Level, Session, SessionKind, TaskKind
 from server.ports import Order, Select, Tx, Where
 from server.services import points, runs
@@ -64,25 +65,23 @@ def _step(run: Run) -> Next | Done:
 
 def _decided(run: Run, policy_id: UUID, resource_id: UUID) -> Iterator[Decision]:
     """Decisions on one resource's chain; those to delete are marked DELETING, durably, before the first is touched."""
-    document = run.task.document
-    rules = Retention(snapshots=document["snapshots"], backup_days=document["backupDays"])
-    target = document.get("repository")
     with run.app.store.transaction() as tx:
+        policy = tx.policies.get(policy_id)
+        rules = keeping.rules(policy, None)
+        targets = {id for id in (policy.repository_id, policy.archive_repository_id) if id is not None}
         found = chain(tx, resource_id)
         newest = next((point for point in found if point.state is PointState.AVAILABLE), None)
         if newest is not None and newest.policy_id != policy_id:
             return
         used = points.points_in_use(tx)
-        decisions = [
-            _spared(each, used)
-            for each in decide(found, rules, run.app.clock.now(), repository_id=UUID(target) if target else None)
-        ]
+        decisions = [_spared(each, used) for each in decide(found, rules, run.app.clock.now(), repositories=targets)]
         going = [each.point.id for each in decisions if not each.keep]
         current = [tx.points.get(id, lock=True) for id in going]
         points.mark_deleting(tx, [point for point in current if point.state is PointState.AVAILABLE])
         for each in decisions:
-            if each.keep and each.release_base:
-                tx.points.save(replace(tx.points.get(each.point.id, lock=True), base=False))
+            if each.keep and (each.release_base or each.flags != each.point.flags):
+                point = tx.points.get(each.point.id, lock=True)
+                tx.points.save(replace(point, flags=each.flags, base=point.base and not each.release_base))
     _tell_spared(run, decisions, rules)
     yield from decisions
 
@@ -93,13 +92,10 @@ def _spared(decision: Decision, used: set[UUID]) -> Decision:
     return replace(decision, keep=True, reason="It is being restored from; the next run deletes it.")
 
 
-def _tell_spared(run: Run, decisions: list[Decision], rules: Retention) -> None:
+def _tell_spared(run: Run, decisions: list[Decision], rules: Rules) -> None:
     """Say why a point stays although the count or age would let it go: people wonder."""
-    snapshots = [each for each in decisions if each.point.leg is Leg.SNAPSHOT and each.keep]
-    if len(snapshots) <= rules.snapshots:
-        return
-    for each in snapshots:
-        if each.point.base or "restored" in each.reason:
+    for each in decisions:
+        if each.keep and not each.flags and not each.point.manual and each.point.leg is Leg.SNAPSHOT:
             run.log(f"{points.describe(each.point)} is kept: {each.reason}", pointId=str(each.point.id))
 
 

@@ -170,11 +170,11 @@ def estimate(
         packs=found.asleep,
         size_bytes=found.asleep_bytes,
         readable_bytes=found.size_bytes - found.asleep_bytes,
-        cost=cost.retrieval(row.region, row.storage_class, mode, asleep, days=days),
+        cost=cost.retrieval(cost.bundled(row.region), row.storage_class, mode, asleep, days=days),
         ready_from=ready_from,
         ready_by=ready_by,
         prices_of=cost.PRICES_OF,
-        exact_region=cost.known(row.region),
+        exact_region=cost.bundled(row.region).exact,
     )
 
 

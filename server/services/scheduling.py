@@ -13,11 +13,12 @@ from functools import partial
 from typing import Final
 from uuid import UUID
 
+from server.domain import keeping
 from server.domain.access import SYSTEM
 from server.domain.errors import Conflict, DatabaseDown, HoldfastError, QueueDown
 from server.domain.policy import Policy
 from server.domain.restore import PointState
-from server.domain.schedule import Slot, due_slots, next_run
+from server.domain.schedule import Slot, due_slots
 from server.domain.session import Level, SessionKind, TaskKind
 from server.ports import Order, Select, Tx, Where
 from server.services import health_checks, maintenance, protection, repository_rescans, rescans, retention, runs
@@ -37,10 +38,8 @@ _log = logging.getLogger(__name__)
 
 def next_run_at(policy: Policy, now: datetime) -> datetime | None:
     """When an enabled policy with this schedule runs next; None when by hand only."""
-    if not policy.enabled or policy.schedule is None:
-        return None
-    slot = next_run(policy.schedule, now)
-    return slot.at if slot else None
+    run = keeping.next_run(policy, None, now) if policy.enabled else None
+    return run.slot.at if run else None
 
 
 @dataclass(slots=True)
@@ -131,7 +130,8 @@ def _run_due(app: Services, policy_id: UUID, now: datetime) -> None:
             return
         order = protection.RunOrder(
             requested_by=REQUESTED_BY,
-            backup=slot.backup,
+            flags=slot.flags,
+            slot_at=slot.at,
             retries=policy.retries.attempts,
             key=_key(policy, slot),
             remarks=_remarks(slot, now),

@@ -78,7 +78,7 @@ def _asked(order: Order, found: Survey, now: datetime) -> str:
     first, last = archive.expected(order.row.storage_class, order.mode, now)
     when = f"by {last:%Y-%m-%d %H:%M}" if first == last else f"between {first:%Y-%m-%d %H:%M} and {last:%Y-%m-%d %H:%M}"
     asleep = cost.Stored(found.asleep, found.asleep_bytes)
-    price = cost.retrieval(order.row.region, order.row.storage_class, order.mode, asleep, days=order.days)
+    price = cost.retrieval(cost.bundled(order.row.region), order.row.storage_class, order.mode, asleep, days=order.days)
     return (
         f"retrieving {size(found.asleep_bytes)} in {count(found.asleep, 'pack')} from {CLASS_NAMES[order.row.storage_class]}, "
         f"{order.mode.value}, for {count(order.days, 'day')}: expected {when} UTC, about {price.total:.2f} USD."

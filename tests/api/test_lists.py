@@ -10,7 +10,7 @@ import pytest
 
 from server.api.graphql.scalars import global_id, split_id
 from server.domain.access import Role
-from server.domain.policy import Scope, SelectionMode, TagMatch
+from server.domain.scope import Scope, SelectionMode, TagMatch
 from server.domain.restore import Leg, PointState
 from server.domain.session import Level, State
 from server.domain.workload import Resource

@@ -10,18 +10,12 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from server.domain.access import Role, Token, TokenKind, User
-from server.domain.policy import (
-    DailySchedule,
-    HealthCheck,
-    Ordinal,
-    Policy,
-    Retention,
-    Retries,
-    Scope,
-    SelectionMode,
-    TagMatch,
-    Weekday,
-)
+from server.domain.guest import Guest, Script, Scripts
+from server.domain.periods import DayRule, Frequency, Ordinal, Period, Unit, Weekday
+from server.domain.policy import HealthCheck, Notifications, Policy, Retention, Retries, RunState, Tag, TemplateUse
+from server.domain.preferences import Preferences, PriceList
+from server.domain.promises import Membership, Promise
+from server.domain.replicas import KeyUsage, ReplicaTarget
 from server.domain.repository import Repository, RetrievalMode, StorageKind
 from server.domain.restore import (
     PROVEN_BY_RESTORE,
@@ -33,7 +27,11 @@ from server.domain.restore import (
     Retrieval,
     RetrievalState,
 )
+from server.domain.schedule import Daily, Monthly, Rule, Schedule
+from server.domain.scope import Scope, SelectionMode, TagMatch, VolumeExclusions
 from server.domain.session import Session, SessionKind, Task, TaskKind
+from server.domain.sla import DailyPlan, LegPlan, SlaTerms, Window
+from server.domain.templates import Location, SlaTemplate, SlaTemplateVersion, StorageTemplate
 from server.domain.workload import Account, Resource
 from server.ports import Tx
 
@@ -110,14 +108,49 @@ def policy(owner: Account, **changes: Any) -> Policy:
             mode=SelectionMode.LISTED,
             resource_ids=(uuid4(),),
             tags=(TagMatch(key="Environment", value="production"), TagMatch(key="Tier")),
+            excluded_volumes=VolumeExclusions(system=True, tags=(TagMatch(key="Scratch"),)),
         ),
-        "schedule": DailySchedule(snapshot_hours=(1, 13), backup_hours=(1,), timezone="Europe/Berlin"),
-        "retention": Retention(snapshots=3, backup_days=14),
+        "schedule": schedule(),
+        "retention": Retention(snapshots=3, backups=Period(14)),
+        "replicas": (ReplicaTarget(account_id=owner.id, region="eu-west-1", encrypt=True, key_usage=KeyUsage.ENCRYPTED),),
+        "guest": Guest(application_aware=True, linux=Scripts(pre=Script(path="/usr/local/bin/freeze"))),
+        "tags": (Tag(key="made-by", value="holdfast"),),
+        "notifications": Notifications(recipients=("ops@example.com",), at_minute=480),
+        "runs": RunState(handled={"us-east-1": NOW}, templates=(TemplateUse(template_id=uuid4(), since=NOW),)),
         "retries": Retries(attempts=2),
         "created_at": NOW,
         "updated_at": NOW,
     }
     return Policy(**{**values, **changes})
+
+
+def schedule() -> Schedule:
+    return Schedule(
+        timezone="Europe/Berlin",
+        daily=Daily(snapshot=Rule(slots=(1, 13), count=3), backup=Rule(slots=(1,), period=Period(14))),
+        monthly=Monthly(
+            hour=1,
+            day=DayRule(ordinal=Ordinal.LAST, weekday=Weekday.FRIDAY),
+            snapshot=Rule(slots=(1, 7), count=2),
+            archive=Rule(slots=(1, 7), period=Period(12, Unit.MONTHS)),
+        ),
+    )
+
+
+def terms() -> SlaTerms:
+    plan = LegPlan(window=Window(start=60, end=240), daily=DailyPlan(every_minutes=60, keep=Period(7)))
+    return SlaTerms(snapshot=plan, backup=plan, target=95)
+
+
+def template(**changes: Any) -> SlaTemplate:
+    values: dict[str, Any] = {"id": uuid4(), "name": _named("template"), "terms": terms(), "created_at": NOW, "updated_at": NOW}
+    return SlaTemplate(**{**values, **changes})
+
+
+def storage_template(of: Repository, **changes: Any) -> StorageTemplate:
+    place = Location(default_id=of.id, by_region={"eu-west-1": of.id})
+    values: dict[str, Any] = {"id": uuid4(), "name": _named("storage"), "backup": place, "created_at": NOW, "updated_at": NOW}
+    return StorageTemplate(**{**values, **changes})
 
 
 def session(**changes: Any) -> Session:
@@ -206,7 +239,16 @@ def world(tx: Tx) -> dict[str, Any]:
     made["resources"] = resource(made["accounts"])
     made["repositories"] = repository(made["accounts"])
     plan = HealthCheck(ordinal=Ordinal.SECOND, weekday=Weekday.TUESDAY)
-    made["policies"] = policy(made["accounts"], repository_id=made["repositories"].id, verify=True, health_check=plan)
+    made["sla_templates"] = template()
+    made["storage_templates"] = storage_template(made["repositories"])
+    made["policies"] = policy(
+        made["accounts"],
+        repository_id=made["repositories"].id,
+        sla_template_id=made["sla_templates"].id,
+        storage_template_id=made["storage_templates"].id,
+        verify=True,
+        health_check=plan,
+    )
     made["sessions"] = session(policy_id=made["policies"].id, key="run-1")
     made["tasks"] = task(made["sessions"], kind=TaskKind.PROTECT, resource_id=made["resources"].id)
     made["points"] = point(
@@ -218,6 +260,8 @@ def world(tx: Tx) -> dict[str, Any]:
         proven_how=PROVEN_BY_RESTORE,
         locked_until=NOW + timedelta(days=55),
         expires_at=NOW + timedelta(days=30),
+        flags=(Frequency.MONTHLY, Frequency.YEARLY),
+        slot_at=NOW,
         retrieval=Retrieval(state=RetrievalState.REQUESTED, mode=RetrievalMode.BULK, days=3, requested_at=NOW),
         content_roots={"vol-1": "ab" * 32},
         repository_id=made["repositories"].id,
@@ -226,9 +270,41 @@ def world(tx: Tx) -> dict[str, Any]:
         task_id=made["tasks"].id,
     )
     made["tokens"] = token(made["users"])
-    for noun in ("accounts", "users", "resources", "repositories", "policies", "sessions", "tasks", "points", "tokens"):
+    made |= _notes(made)
+    for noun in ORDER:
         getattr(tx, noun).add(made[noun])
     return made
+
+
+ORDER = (
+    "accounts", "users", "resources", "repositories", "sla_templates", "sla_versions", "storage_templates", "policies",
+    "sessions", "tasks", "points", "tokens", "memberships", "promises", "price_lists", "preferences",
+)  # fmt: skip
+
+
+def _notes(made: dict[str, Any]) -> dict[str, Any]:
+    policy_id, resource_id = made["policies"].id, made["resources"].id
+    version = SlaTemplateVersion(id=uuid4(), template_id=made["sla_templates"].id, version=1, since=NOW, terms=terms())
+    promise = Promise(
+        id=uuid4(),
+        policy_id=policy_id,
+        resource_id=resource_id,
+        region="us-east-1",
+        leg=Leg.BACKUP,
+        slot_at=NOW,
+        made=True,
+        session_id=made["sessions"].id,
+        at=NOW,
+    )
+    return {
+        "sla_versions": version,
+        "promises": promise,
+        "memberships": Membership(id=uuid4(), policy_id=policy_id, resource_id=resource_id, joined_at=NOW),
+        "price_lists": PriceList(
+            id=uuid4(), region="us-east-1", published_at=NOW, fetched_at=NOW, document={"snapshotGibMonth": 0.05}
+        ),
+        "preferences": Preferences(obsolete_snapshots=Period(3, Unit.MONTHS)),
+    }
 
 
 class Courier:

@@ -10,9 +10,9 @@ import pytest
 
 from server.adapters.db import Database
 from server.domain.errors import Conflict, InvalidInput
-from server.domain.policy import TagMatch
 from server.domain.repository import Encryption, StorageKind
 from server.domain.restore import Health, Leg
+from server.domain.scope import TagMatch
 from server.domain.session import SessionKind, State
 from server.domain.workload import AccountState
 from server.ports import Select, Tx, Where

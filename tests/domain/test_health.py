@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from server.domain.errors import InvalidInput
 from server.domain.health import SHARES, daily_share, is_due, monthly_share
-from server.domain.policy import HealthCheck, Ordinal, Weekday
+from server.domain.periods import Ordinal, Weekday
+from server.domain.policy import HealthCheck
 
 PLANS = st.builds(HealthCheck, ordinal=st.sampled_from(Ordinal), weekday=st.sampled_from(Weekday))
 MOMENTS = st.datetimes(timezones=st.just(UTC), max_value=datetime(2100, 1, 1))  # noqa: DTZ001  # Hypothesis adds the zone

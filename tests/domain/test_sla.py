@@ -19,7 +19,7 @@ from server.domain.sla import (
     Ratio,
     ReplicaPlan,
     SlaState,
-    SlaTemplate,
+    SlaTerms,
     WeeklyPlan,
     Window,
     leg_slots,
@@ -96,7 +96,7 @@ def test_worked_example_an_edited_template_recomputes_history() -> None:
 def test_snapshots_on_three_days_with_weekly_replication_replicate_mondays() -> None:
     """Spec ec2 §4.1."""
     days = (Weekday.MONDAY, Weekday.WEDNESDAY, Weekday.FRIDAY)
-    template = SlaTemplate(
+    template = SlaTerms(
         snapshot=LegPlan(window=Window(start=HOUR, end=2 * HOUR), weekly=WeeklyPlan(days=days, keep=WEEK)),
         replica=ReplicaPlan(first_of=Frequency.WEEKLY, keep=WEEK),
     )
@@ -122,7 +122,7 @@ def test_the_first_point_of_a_chosen_day_is_the_weekly_and_monthly_one_too() -> 
 
 
 def test_a_backup_at_another_time_than_the_snapshots_makes_a_temporary_snapshot() -> None:
-    template = SlaTemplate(snapshot=daily(8 * HOUR, 10 * HOUR, HOUR), backup=daily(9 * HOUR, 9 * HOUR + 40, 20))
+    template = SlaTerms(snapshot=daily(8 * HOUR, 10 * HOUR, HOUR), backup=daily(9 * HOUR, 9 * HOUR + 40, 20))
     found = {slot.at.strftime("%H:%M"): slot for slot in runs(template, "unknown", at("2026-11-22"), at("2026-11-22 23:00"))}
     assert list(found) == ["08:00", "09:00", "09:20"]
     assert Leg.BACKUP not in found["08:00"].flags

@@ -1,7 +1,7 @@
 """Entities to rows and back. What an entity's field becomes is decided once, from its type annotation.
 
-UUID, text, number, bool, time ↔ a column; enum ↔ its value; ``dict`` ↔ a JSONB column; a nested dataclass ↔ the JSONB column of
-its name, or else a key of the JSONB column ``document``; a field listed in ``sealed`` ↔ bytes only the appliance's key opens.
+UUID, text, number, bool, time ↔ a column; enum ↔ its value; ``dict`` ↔ a JSONB column; a nested dataclass or a tuple ↔ the JSONB
+column of its name, or else a key of the JSONB column ``document``; a field listed in ``sealed`` ↔ bytes only the appliance's key opens.
 """
 
 from __future__ import annotations
@@ -24,9 +24,12 @@ from server.adapters.db.sealing import Sealer
 from server.domain.access import Token, User
 from server.domain.codec import reader, to_json
 from server.domain.policy import Policy
+from server.domain.preferences import Preferences, PriceList
+from server.domain.promises import Membership, Promise
 from server.domain.repository import Repository
 from server.domain.restore import RestorePoint
 from server.domain.session import Event, Session, Task
+from server.domain.templates import SlaTemplate, SlaTemplateVersion, StorageTemplate
 from server.domain.workload import Account, Resource
 
 E = TypeVar("E")
@@ -71,7 +74,7 @@ class Entity(Generic[E]):
 
     @cached_property
     def nested(self) -> frozenset[str]:
-        return frozenset(name for name, hint in self._hints.items() if dataclasses.is_dataclass(_plain(hint)))
+        return frozenset(name for name, hint in self._hints.items() if _is_nested(_plain(hint)))
 
     def _has_column(self, name: str) -> bool:
         return name in self.table.c
@@ -134,6 +137,10 @@ def _plain(hint: Any) -> Any:
     return hint
 
 
+def _is_nested(plain: Any) -> bool:
+    return dataclasses.is_dataclass(plain) or typing.get_origin(plain) is tuple
+
+
 def _enum_of(hint: Any) -> Convert | None:
     plain = _plain(hint)
     return plain if isinstance(plain, type) and issubclass(plain, enum.Enum) else None
@@ -156,5 +163,12 @@ SESSIONS = Entity(
 TASKS = Entity(Task, tables.TaskRow, "task", folded=NAME, counters=frozenset({"fence"}))
 POINTS = Entity(RestorePoint, tables.PointRow, "restore point", folded=frozenset({"resource_name"}))
 USERS = Entity(User, tables.UserRow, "user", folded=NAME)
+SLA_TEMPLATES = Entity(SlaTemplate, tables.SlaTemplateRow, "SLA template", folded=NAME)
+SLA_VERSIONS = Entity(SlaTemplateVersion, tables.SlaVersionRow, "version of an SLA template")
+STORAGE_TEMPLATES = Entity(StorageTemplate, tables.StorageTemplateRow, "storage template", folded=NAME)
+MEMBERSHIPS = Entity(Membership, tables.MembershipRow, "membership")
+PROMISES = Entity(Promise, tables.PromiseRow, "promised point")
+PRICE_LISTS = Entity(PriceList, tables.PriceListRow, "price list")
+PREFERENCES = Entity(Preferences, tables.PreferencesRow, "set of preferences")
 TOKENS = Entity(Token, tables.TokenRow, "token")
 EVENTS = Entity(Event, tables.EventRow, "event")

@@ -26,9 +26,12 @@ from server.adapters.db.tasks import TaskRows
 from server.domain.access import Token, User
 from server.domain.errors import HoldfastError
 from server.domain.policy import Policy
+from server.domain.preferences import Preferences, PriceList
+from server.domain.promises import Membership, Promise
 from server.domain.repository import Repository
 from server.domain.restore import RestorePoint
 from server.domain.session import Session
+from server.domain.templates import SlaTemplate, SlaTemplateVersion, StorageTemplate
 from server.domain.workload import Account, Resource
 from server.ports import Clock, Jobs, Wakeups
 
@@ -112,6 +115,34 @@ class Transaction:
     @cached_property
     def points(self) -> Rows[RestorePoint]:
         return Rows(mapping.POINTS, self._connection, self._sealer)
+
+    @cached_property
+    def sla_templates(self) -> Rows[SlaTemplate]:
+        return Rows(mapping.SLA_TEMPLATES, self._connection, self._sealer)
+
+    @cached_property
+    def sla_versions(self) -> Rows[SlaTemplateVersion]:
+        return Rows(mapping.SLA_VERSIONS, self._connection, self._sealer)
+
+    @cached_property
+    def storage_templates(self) -> Rows[StorageTemplate]:
+        return Rows(mapping.STORAGE_TEMPLATES, self._connection, self._sealer)
+
+    @cached_property
+    def memberships(self) -> Rows[Membership]:
+        return Rows(mapping.MEMBERSHIPS, self._connection, self._sealer)
+
+    @cached_property
+    def promises(self) -> Rows[Promise]:
+        return Rows(mapping.PROMISES, self._connection, self._sealer)
+
+    @cached_property
+    def price_lists(self) -> Rows[PriceList]:
+        return Rows(mapping.PRICE_LISTS, self._connection, self._sealer)
+
+    @cached_property
+    def preferences(self) -> Rows[Preferences]:
+        return Rows(mapping.PREFERENCES, self._connection, self._sealer)
 
     @cached_property
     def users(self) -> Rows[User]:

@@ -26,6 +26,7 @@ from sqlalchemy import (
 )
 from sqlmodel import Field
 
+from server.adapters.db.access_tables import TokenRow, UserRow
 from server.adapters.db.columns import (
     OPEN,
     THIS_TRANSACTION,
@@ -42,8 +43,16 @@ from server.adapters.db.columns import (
     words,
 )
 from server.adapters.db.keeping_tables import FailureRow, ReplyRow, SecretRow
-from server.domain.access import Role, TokenKind
-from server.domain.policy import DESCRIPTION_MAX
+from server.adapters.db.promise_tables import (
+    MembershipRow,
+    PreferencesRow,
+    PriceListRow,
+    PromiseRow,
+    SlaTemplateRow,
+    SlaVersionRow,
+    StorageTemplateRow,
+)
+from server.domain.policy import DESCRIPTION_MAX, PolicyKind
 from server.domain.repository import Encryption, RepositoryState, StorageClass, StorageKind
 from server.domain.restore import PROVEN_BY_RESTORE, PROVEN_BY_VERIFICATION, Health, Leg, PointState
 from server.domain.session import Level, SessionKind, State, TaskKind
@@ -150,11 +159,17 @@ class PolicyRow(Base, table=True):
         name_length(),
         objects("document"),
         CheckConstraint(f"char_length(description) <= {DESCRIPTION_MAX}", name="description"),
+        one_of("kind", PolicyKind),
+        CheckConstraint("kind <> 'sla' OR sla_template_id IS NOT NULL", name="sla_has_template"),
         CheckConstraint("priority >= 1", name="priority"),
+        CheckConstraint("edition BETWEEN 1 AND revision", name="edition"),
         CheckConstraint("revision >= 1", name="revision"),
         Index("uq_policies_name", text("lower(name)"), unique=True),
         Index("ix_policies_account_id", "account_id"),
         Index("ix_policies_repository_id", "repository_id"),
+        Index("ix_policies_archive_repository_id", "archive_repository_id"),
+        Index("ix_policies_sla_template_id", "sla_template_id"),
+        Index("ix_policies_storage_template_id", "storage_template_id"),
         Index("ix_policies_last_session_id", "last_session_id"),
         Index("ix_policies_next_run_at", "next_run_at"),
     )
@@ -162,6 +177,7 @@ class PolicyRow(Base, table=True):
     name: str = words()
     description: str = words()
     workload: str = words()
+    kind: str = words()
     enabled: bool
     priority: int
     account_id: UUID = Field(
@@ -173,6 +189,9 @@ class PolicyRow(Base, table=True):
         )
     )
     repository_id: UUID | None = Field(foreign_key="repositories.id", ondelete="RESTRICT", nullable=True)
+    archive_repository_id: UUID | None = Field(foreign_key="repositories.id", ondelete="RESTRICT", nullable=True)
+    sla_template_id: UUID | None = Field(foreign_key="sla_templates.id", ondelete="RESTRICT", nullable=True)
+    storage_template_id: UUID | None = Field(foreign_key="storage_templates.id", ondelete="RESTRICT", nullable=True)
     copy_tags: bool
     verify: bool
     next_run_at: datetime | None = moment(null=True)
@@ -181,6 +200,7 @@ class PolicyRow(Base, table=True):
     )
     created_at: datetime = moment()
     updated_at: datetime = moment()
+    edition: int
     revision: int
     document: dict[str, Any] = document()
 
@@ -275,7 +295,10 @@ class PointRow(Base, table=True):
         CheckConstraint("(health = 'incomplete') = (damage IS NOT NULL)", name="damage"),
         CheckConstraint(f"proven_how IN ('{PROVEN_BY_VERIFICATION}', '{PROVEN_BY_RESTORE}')", name="proven_how"),
         CheckConstraint("(proven_at IS NULL) = (proven_how IS NULL)", name="proven"),
-        CheckConstraint("leg = 'archive' OR (source_id IS NULL AND retrieval IS NULL)", name="archive"),
+        CheckConstraint("leg = 'archive' OR retrieval IS NULL", name="archive"),
+        CheckConstraint("leg IN ('archive', 'replica') OR source_id IS NULL", name="source"),
+        CheckConstraint("jsonb_typeof(flags) = 'array'", name="flags"),
+        CheckConstraint("NOT manual OR leg IN ('snapshot', 'replica')", name="manual"),
         CheckConstraint("(leg IN ('backup', 'archive')) = (repository_id IS NOT NULL)", name="repository_of_leg"),
         CheckConstraint("NOT base OR leg = 'snapshot'", name="base_is_snapshot"),
         Index("uq_restore_points_task_leg", "task_id", "leg", unique=True),
@@ -287,6 +310,7 @@ class PointRow(Base, table=True):
         Index("ix_restore_points_session_id", "session_id"),
         Index("ix_restore_points_repository_id", "repository_id"),
         Index("ix_restore_points_source_id", "source_id"),
+        Index("ix_restore_points_expires_at", "expires_at", postgresql_where=text("state = 'available'")),
     )
     id: UUID = Field(primary_key=True)
     resource_id: UUID = Field(foreign_key="resources.id", ondelete="RESTRICT")
@@ -305,6 +329,9 @@ class PointRow(Base, table=True):
     size_bytes: int = big()
     stored_bytes: int = big()
     base: bool
+    flags: list[Any] = document()
+    manual: bool
+    slot_at: datetime | None = moment(null=True)
     health: str = words()
     damage: dict[str, Any] | None = document(null=True)
     proven_at: datetime | None = moment(null=True)
@@ -315,40 +342,6 @@ class PointRow(Base, table=True):
     retrieval: dict[str, Any] | None = document(null=True)
     content_roots: dict[str, Any] = document()
     document: dict[str, Any] = document()
-
-
-class UserRow(Base, table=True):
-    __tablename__ = "users"
-    __table_args__ = (
-        name_length(),
-        one_of("role", Role),
-        Index("uq_users_name", text("lower(name)"), unique=True),
-    )
-    id: UUID = Field(primary_key=True)
-    name: str = words()
-    password_hash: str = words()
-    role: str = words()
-    created_at: datetime = moment()
-
-
-class TokenRow(Base, table=True):
-    __tablename__ = "tokens"
-    __table_args__ = (
-        one_of("kind", TokenKind),
-        CheckConstraint("expires_at > issued_at", name="expires_after_issue"),
-        UniqueConstraint("secret_hash"),
-        Index("ix_tokens_user_id", "user_id"),
-        Index("ix_tokens_family", "family"),
-        Index("ix_tokens_expires_at", "expires_at"),
-    )
-    id: UUID = Field(primary_key=True)
-    user_id: UUID = Field(foreign_key="users.id", ondelete="CASCADE")
-    family: UUID
-    kind: str = words()
-    secret_hash: str = words()
-    issued_at: datetime = moment()
-    expires_at: datetime = moment()
-    revoked_at: datetime | None = moment(null=True)
 
 
 class EventRow(Base, table=True):
@@ -384,4 +377,18 @@ class ActivityRow(Base, table=True):
 
 METADATA = Base.metadata  # all tables, those imported here among them
 
-__all__ = ["METADATA", "FailureRow", "ReplyRow", "SecretRow"]
+__all__ = [
+    "METADATA",
+    "FailureRow",
+    "MembershipRow",
+    "PreferencesRow",
+    "PriceListRow",
+    "PromiseRow",
+    "ReplyRow",
+    "SecretRow",
+    "SlaTemplateRow",
+    "SlaVersionRow",
+    "StorageTemplateRow",
+    "TokenRow",
+    "UserRow",
+]

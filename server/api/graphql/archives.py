@@ -67,11 +67,11 @@ class ArchiveCost:
         age = now - point.created_at
         return cls(
             storage_class=row.storage_class,
-            usd_per_month=cost.monthly(row.region, kept),
+            usd_per_month=cost.monthly(cost.bundled(row.region), kept),
             minimum_until=point.created_at + minimum,
-            usd_if_deleted_now=cost.early_deletion(row.region, row.storage_class, point.stored_bytes, age),
+            usd_if_deleted_now=cost.early_deletion(cost.bundled(row.region), row.storage_class, point.stored_bytes, age),
             prices_of=cost.PRICES_OF.isoformat(),
-            exact_region=cost.known(row.region),
+            exact_region=cost.bundled(row.region).exact,
         )
 
 

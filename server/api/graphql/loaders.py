@@ -12,8 +12,9 @@ from uuid import UUID
 from strawberry.dataloader import DataLoader
 
 from server.api.graphql.context import Context, in_thread
-from server.domain.policy import Policy, Verdict
+from server.domain.policy import Policy
 from server.domain.restore import Health, Leg, PointState
+from server.domain.scope import Verdict
 from server.domain.session import Task
 from server.domain.workload import Resource
 from server.ports import Group, Order, Select, Where

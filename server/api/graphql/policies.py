@@ -20,6 +20,7 @@ from server.api.graphql.repositories import Repository
 from server.api.graphql.resources import Resource
 from server.api.graphql.scalars import Ordinal, SelectionMode, State, Weekday, global_id, local_id
 from server.domain import policy as domain
+from server.domain import scope as scopes
 from server.domain.access import Role
 from server.ports import Order, Where
 from server.services import policies
@@ -41,14 +42,14 @@ class TagMatch:
 @requires(Role.VIEWER)
 @strawberry.type
 class Scope:
-    record: strawberry.Private[domain.Scope]
+    record: strawberry.Private[scopes.Scope]
     regions: list[str]
     mode: SelectionMode
     tags: list[TagMatch]
     excluded_tags: list[TagMatch]
 
     @classmethod
-    def of(cls, record: domain.Scope) -> Scope:
+    def of(cls, record: scopes.Scope) -> Scope:
         return cls(
             record=record,
             regions=list(record.regions),
@@ -121,7 +122,8 @@ class Policy(Node):
 
     @classmethod
     def of(cls, record: domain.Policy) -> Policy:
-        plan = record.schedule
+        schedule = record.schedule
+        plan = schedule.daily if schedule is not None else None
         return cls(
             record=record,
             id=global_id("Policy", record.id),
@@ -132,14 +134,14 @@ class Policy(Node):
             priority=record.priority,
             scope=Scope.of(record.scope),
             schedule=None
-            if plan is None
+            if plan is None or schedule is None
             else DailySchedule(
-                snapshot_hours=list(plan.snapshot_hours),
-                backup_hours=list(plan.backup_hours),
+                snapshot_hours=list(plan.snapshot.slots),
+                backup_hours=list(plan.backup.slots) if plan.backup else [],
                 days=list(plan.days),
-                timezone=plan.timezone,
+                timezone=schedule.timezone,
             ),
-            retention=Retention(snapshots=record.retention.snapshots, backup_days=record.retention.backup_days),
+            retention=Retention(snapshots=record.retention.snapshots, backup_days=record.retention.backups.amount),
             retry_attempts=record.retries.attempts,
             copy_tags=record.copy_tags,
             verify=record.verify,

@@ -6,6 +6,9 @@ import strawberry
 
 from server.api.graphql.scalars import Ordinal, SelectionMode, Weekday, local_id
 from server.domain import policy as domain
+from server.domain import scope as scopes
+from server.domain.periods import EVERY_DAY, Period
+from server.domain.schedule import Daily, Rule, Schedule
 from server.services import policies
 
 
@@ -25,22 +28,22 @@ class ScopeInput:
     excluded_resource_ids: list[strawberry.ID] = strawberry.field(default_factory=list)
     excluded_tags: list[TagMatchInput] = strawberry.field(default_factory=list)
 
-    def read(self) -> domain.Scope:
-        return domain.Scope(
+    def read(self) -> scopes.Scope:
+        return scopes.Scope(
             account_id=local_id("Account", self.account_id, "scope.accountId"),
             regions=tuple(self.regions),
             mode=self.mode,
             resource_ids=tuple(local_id("Resource", id, "scope.resourceIds") for id in self.resource_ids),
-            tags=tuple(domain.TagMatch(key=one.key, value=one.value) for one in self.tags),
+            tags=tuple(scopes.TagMatch(key=one.key, value=one.value) for one in self.tags),
             excluded_resource_ids=tuple(
                 local_id("Resource", id, "scope.excludedResourceIds") for id in self.excluded_resource_ids
             ),
-            excluded_tags=tuple(domain.TagMatch(key=one.key, value=one.value) for one in self.excluded_tags),
+            excluded_tags=tuple(scopes.TagMatch(key=one.key, value=one.value) for one in self.excluded_tags),
         )
 
 
 def _every_day() -> list[Weekday]:
-    return list(domain.EVERY_DAY)
+    return list(EVERY_DAY)
 
 
 @strawberry.input
@@ -50,13 +53,14 @@ class DailyScheduleInput:
     days: list[Weekday] = strawberry.field(default_factory=_every_day)
     timezone: str = "UTC"
 
-    def read(self) -> domain.DailySchedule:
-        return domain.DailySchedule(
-            snapshot_hours=tuple(sorted(set(self.snapshot_hours))),
-            backup_hours=tuple(sorted(set(self.backup_hours))),
+    def read(self, kept: domain.Retention) -> Schedule:
+        backup = tuple(sorted(set(self.backup_hours)))
+        daily = Daily(
             days=tuple(sorted(set(self.days), key=lambda day: day.value)),
-            timezone=self.timezone,
+            snapshot=Rule(slots=tuple(sorted(set(self.snapshot_hours))), count=kept.snapshots),
+            backup=Rule(slots=backup, period=kept.backups) if backup else None,
         )
+        return Schedule(timezone=self.timezone, daily=daily)
 
 
 @strawberry.input
@@ -91,6 +95,7 @@ class PolicyInput:
 
     def read(self) -> policies.PolicyDraft:
         repository, check = self.repository_id, self.health_check
+        kept = domain.Retention(snapshots=self.retention.snapshots, backups=Period(self.retention.backup_days))
         return policies.PolicyDraft(
             name=self.name,
             description=self.description,
@@ -98,8 +103,8 @@ class PolicyInput:
             enabled=self.enabled,
             priority=self.priority,
             scope=self.scope.read(),
-            schedule=None if self.schedule is None else self.schedule.read(),
-            retention=domain.Retention(snapshots=self.retention.snapshots, backup_days=self.retention.backup_days),
+            schedule=None if self.schedule is None else self.schedule.read(kept),
+            retention=kept,
             retries=domain.Retries(attempts=self.retry_attempts),
             repository_id=None if repository is None else local_id("Repository", repository, "repositoryId"),
             copy_tags=self.copy_tags,

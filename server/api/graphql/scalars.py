@@ -15,9 +15,10 @@ from strawberry.types.scalar import ScalarDefinition
 from server.domain.access import Role
 from server.domain.errors import InvalidInput
 from server.domain.health import CheckLevel
-from server.domain.policy import Ordinal, SelectionMode, Weekday
+from server.domain.periods import Ordinal, Weekday
 from server.domain.repository import Encryption, RepositoryState, RetrievalMode, StorageClass, StorageKind
 from server.domain.restore import Health, Leg, PointState, RetrievalState
+from server.domain.scope import SelectionMode
 from server.domain.session import Level, SessionKind, State
 from server.domain.workload import AccountState
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import time
 from datetime import UTC, datetime, timedelta
 from xml.etree.ElementTree import Element
 
+from server.demo import clock
 from server.demo.errors import AwsError
 from server.demo.s3 import documents
 from server.demo.s3.records import Object
@@ -53,7 +53,7 @@ def of_retention(root: Element, item: Object, *, bypass: bool) -> dict[str, str]
     wanted = _checked(mode, until)
     held, present = item.headers.get(MODE), _seconds(item.headers.get(UNTIL))
     less = _seconds(until) < present or (held == "COMPLIANCE" and mode != held)
-    if held is not None and present > time.time() and less and (held == "COMPLIANCE" or not bypass):
+    if held is not None and present > clock.now() and less and (held == "COMPLIANCE" or not bypass):
         raise AwsError("AccessDenied", "Access Denied because object protected by object lock.", 403)
     return {**item.headers, **wanted}
 
@@ -61,7 +61,7 @@ def of_retention(root: Element, item: Object, *, bypass: bool) -> dict[str, str]
 def refuse_removal(item: Object, *, bypass: bool) -> None:
     """Errors: AwsError AccessDenied."""
     mode = item.headers.get(MODE)
-    if mode is None or _seconds(item.headers.get(UNTIL)) <= time.time() or (mode == "GOVERNANCE" and bypass):
+    if mode is None or _seconds(item.headers.get(UNTIL)) <= clock.now() or (mode == "GOVERNANCE" and bypass):
         return
     raise AwsError("AccessDenied", "Access Denied because object protected by object lock.", 403)
 
@@ -71,14 +71,14 @@ def _default(setting: bytes) -> dict[str, str]:
     if rule is None:
         return {}
     days = int(rule.findtext("Days") or int(rule.findtext("Years") or 0) * _YEAR)
-    until = datetime.fromtimestamp(time.time(), UTC) + timedelta(days=days)
+    until = datetime.fromtimestamp(clock.now(), UTC) + timedelta(days=days)
     return {MODE: rule.findtext("Mode") or "", UNTIL: documents.moment(until.timestamp())}
 
 
 def _checked(mode: str, until: str) -> dict[str, str]:
     if mode not in MODES:
         raise _invalid("Unknown wormMode directive.")
-    if _seconds(until) <= time.time():
+    if _seconds(until) <= clock.now():
         raise _invalid("The retain until date must be in the future!")
     return {MODE: mode, UNTIL: documents.moment(_seconds(until))}
 

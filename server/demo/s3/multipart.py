@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import os
-import time
 from uuid import uuid4
 from xml.etree.ElementTree import Element
 
 from server.demo.credentials import check_payload
+from server.demo import clock
 from server.demo.errors import AwsError
 from server.demo.s3 import documents, locks
 from server.demo.s3.call import Call
@@ -160,7 +160,7 @@ def _joined(call: Call, headers: dict[str, str], parts: list[tuple[str, int, str
     finally:
         os.close(target)
     etag = f'"{name}-{len(parts)}"'
-    return Object(call.key, name, sum(size for _, size, _ in parts), etag, time.time(), headers)
+    return Object(call.key, name, sum(size for _, size, _ in parts), etag, clock.now(), headers)
 
 
 async def abort(call: Call) -> Reply:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import time
 from datetime import UTC, datetime, timedelta
 from xml.etree.ElementTree import Element
 
+from server.demo import clock
 from server.demo.errors import AwsError
 from server.demo.s3 import documents
 from server.demo.s3.records import Object
@@ -18,7 +18,7 @@ _READY, _UNTIL = "demo-readable-from", "demo-readable-until"  # Unix times
 def header(item: Object) -> dict[str, str]:
     """x-amz-restore, as long as there is something to say."""
     ready, until = _times(item)
-    now = time.time()
+    now = clock.now()
     if now >= until:
         return {}
     if now < ready:
@@ -49,7 +49,7 @@ def asked(root: Element, seconds: float, item: Object) -> dict[str, str]:
     if tier not in tiers:
         raise AwsError("InvalidArgument", f"{tier} retrieval is not available for this storage class", 400)
     ready, until = _times(item)
-    now = time.time()
+    now = clock.now()
     if now < ready:
         raise AwsError("RestoreAlreadyInProgress", "Object restore is already in progress", 409)
     if now >= until:

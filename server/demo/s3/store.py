@@ -8,11 +8,11 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from server.demo import clock
 from server.demo.errors import AwsError
 from server.demo.ledger import Ledger
 from server.demo.s3 import locks, versions
@@ -97,7 +97,7 @@ class ObjectStore:
         with self._ledger.write() as db:
             row = db.execute("SELECT account FROM bucket WHERE name = ?", (name,)).fetchone()
             if row is None:
-                db.execute("INSERT INTO bucket VALUES (?, ?, ?, ?)", (name, account, region, time.time()))
+                db.execute("INSERT INTO bucket VALUES (?, ?, ?, ?)", (name, account, region, clock.now()))
             elif row[0] != account:
                 raise AwsError("BucketAlreadyExists", "The requested bucket name is not available.", 409)
             elif region != "us-east-1":  # there, S3 answers success for historical reasons
@@ -138,7 +138,7 @@ class ObjectStore:
 
     def put(self, bucket: str, key: bytes, body: Body, etag: str, headers: dict[str, str], condition: Condition) -> Object:
         """Publish a received body. Errors: AwsError of the condition; then the body is gone."""
-        made = Object(key, body.file, body.size, etag, time.time(), headers)
+        made = Object(key, body.file, body.size, etag, clock.now(), headers)
         return self._publish(bucket, made, condition, _nothing_more)
 
     def _publish(self, bucket: str, made: Object, condition: Condition, also: Callable[[sqlite3.Connection], None]) -> Object:
@@ -159,7 +159,7 @@ class ObjectStore:
             old = find(db, bucket, key)
             if condition.match is not None and old is not None:
                 condition.check(old)
-            marker, gone = versions.mark_deleted(db, bucket, key, time.time())
+            marker, gone = versions.mark_deleted(db, bucket, key, clock.now())
         self.discard(*gone)
         return marker
 
@@ -203,7 +203,7 @@ class ObjectStore:
 
     def start_upload(self, upload_id: str, bucket: str, key: bytes, headers: dict[str, str]) -> None:
         with self._ledger.write() as db:
-            db.execute("INSERT INTO upload VALUES (?, ?, ?, ?, ?)", (upload_id, bucket, key, json.dumps(headers), time.time()))
+            db.execute("INSERT INTO upload VALUES (?, ?, ?, ?, ?)", (upload_id, bucket, key, json.dumps(headers), clock.now()))
 
     def upload_headers(self, upload_id: str, bucket: str, key: bytes) -> dict[str, str]:
         """Errors: AwsError NoSuchUpload."""
@@ -225,7 +225,7 @@ class ObjectStore:
                 self.discard(body.file)
                 raise no_such_upload()
             old = db.execute("SELECT file FROM part WHERE upload = ? AND number = ?", (upload_id, number)).fetchone()
-            row = (upload_id, number, body.file, body.size, etag, time.time())
+            row = (upload_id, number, body.file, body.size, etag, clock.now())
             db.execute("INSERT OR REPLACE INTO part VALUES (?, ?, ?, ?, ?, ?)", row)
         if old:
             self.discard(old[0])
