@@ -9,6 +9,7 @@ from typing import Any, Final, Protocol
 from server.adapters.blobs.s3_bucket import BUCKET_PERMISSIONS, OBJECT_PERMISSIONS
 from server.adapters.kms import PERMISSIONS as KMS_PERMISSIONS
 from server.domain.errors import InvalidInput
+from server.services.prices import PERMISSIONS as PRICES
 from server.workloads import WORKLOADS
 
 REPOSITORY_OBJECTS: Final = tuple(sorted({action for needed in OBJECT_PERMISSIONS.values() for action in needed}))
@@ -43,7 +44,7 @@ def permission_policy(
     if not chosen:
         known = ", ".join(workload.kind for workload in workloads)
         raise InvalidInput(f"There is no workload {only!r}.", remedy=f"Known ones: {known}.")
-    statements = [_statement("Account", ACCOUNT)]
+    statements = [_statement("Account", ACCOUNT), _statement("Prices", PRICES)]
     for workload in chosen:
         statements += _of_workload(workload.kind, workload.permissions)
     names = buckets or ("BUCKET",)

@@ -186,10 +186,13 @@ class Site:
                 TagSpecifications=[{"ResourceType": "volume", "Tags": [{"Key": "Name", "Value": name}]}],
             )["VolumeId"]
         )
+        self.attach(volume, instance, device)
+        return volume
+
+    def attach(self, volume: str, instance: str, device: str) -> None:
         until(lambda: self.volume(volume)["State"] == "available")
         self.call("attach_volume", VolumeId=volume, InstanceId=instance, Device=device)
         until(lambda: self.volume(volume)["Attachments"][0]["State"] == "attached")
-        return volume
 
     def state(self, instance: str) -> str:
         found = self.call("describe_instances", InstanceIds=[instance])["Reservations"][0]["Instances"][0]

@@ -90,6 +90,12 @@ class BlockStore:
     def find(self, name: str) -> Disk | None:
         return self._find(self._ledger.reader, name)
 
+    def count(self, name: str) -> int:
+        """How many blocks were ever written, the transaction under way included."""
+        with self._ledger.write() as db:
+            query = "SELECT count(*) FROM map JOIN disk ON disk.number = map.disk WHERE disk.name = ?"
+            return int(db.execute(query, (name,)).fetchone()[0])
+
     @staticmethod
     def _find(db: sqlite3.Connection, name: str | None) -> Disk | None:
         row = db.execute("SELECT number, name, size_gib, lineage FROM disk WHERE name = ?", (name,)).fetchone()

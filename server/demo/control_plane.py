@@ -28,7 +28,7 @@ from moto.backends import get_backend, list_of_moto_modules
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 from werkzeug.test import run_wsgi_app
 
-from server.demo import sts
+from server.demo import kms, sts
 from server.demo.ec2 import backend as ec2_backend
 from server.demo.ec2.lifecycle import Pace
 from server.demo.state import Memory
@@ -63,6 +63,7 @@ class ControlPlane:
         self._memory = Memory(ledger)
         ec2_backend.install(blocks, ledger, pace)
         sts.install()
+        kms.install()
         self._memory.load(_backends_of)
         self._app = DomainDispatcherApplication(create_backend_app)
 

@@ -12,6 +12,7 @@ import json
 import re
 import time
 from collections.abc import Sequence
+from datetime import UTC
 from typing import Any
 
 from server.demo.blockstore import BLOCK_SIZE, BlockStore, Disk
@@ -107,6 +108,13 @@ class EbsDirect:
         snapshot, disk = self._find(caller, snapshot_id)
         if snapshot.status != "completed":
             raise invalid("INVALID_SNAPSHOT_ID", f"The snapshot '{snapshot_id}' is {snapshot.status}, not completed.")
+        if snapshot.encrypted and snapshot.owner_id != caller.account and not uploads.may_read(snapshot, caller.arn):
+            raise AwsError(
+                "AccessDeniedException",
+                f"The KMS key of the snapshot '{snapshot_id}' cannot be used by {caller.arn}.",
+                403,
+                Reason="DEPENDENCY_ACCESS_DENIED",
+            )
         return disk
 
     def _get_block(self, caller: Caller, snapshot_id: str, index: int, query: dict[str, str]) -> Reply:
@@ -193,7 +201,7 @@ class EbsDirect:
             "SnapshotId": snapshot.id,
             "OwnerId": caller.account,
             "Status": snapshot.status,
-            "StartTime": snapshot.begun_at,
+            "StartTime": snapshot.start_time.replace(tzinfo=UTC).timestamp(),
             "VolumeSize": upload.size_gib,
             "BlockSize": BLOCK_SIZE,
             "Description": upload.description,
@@ -284,7 +292,7 @@ class EbsDirect:
                 )
             self._check_aggregate(headers.get("x-amz-checksum"), headers.get("x-amz-checksum-aggregation-method"), digests)
             self._blocks.settle(disk)
-            snapshot.finish_upload()
+            snapshot.finish_upload(self._blocks)
         return _json(202, {"Status": snapshot.status})
 
     @staticmethod

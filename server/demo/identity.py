@@ -31,6 +31,7 @@ def documents_of(arn: str) -> Sequence[policies.Document]:
         raise NoSuchPrincipal
     backend = iam_backends[match[1]][PARTITION]
     kind, name = match[2], match[3]
+    owners: list[Any]
     name = name.split("/")[0] if kind == "assumed-role" else name.rsplit("/", 1)[-1]
     if kind == "user":
         user = backend.users.get(name)
@@ -46,8 +47,12 @@ def documents_of(arn: str) -> Sequence[policies.Document]:
 
 def _attached(owner: Any) -> list[policies.Document]:
     inline = [policies.read(_decoded(text)) for text in owner.policies.values()]
-    managed = [policies.read(policy.default_version.document) for policy in owner.managed_policies.values()]
+    managed = [policies.read(_default(policy)) for policy in owner.managed_policies.values()]
     return inline + managed
+
+
+def _default(policy: Any) -> Any:
+    return next(version.document for version in policy.versions if version.is_default)
 
 
 def _decoded(document: Any) -> Any:
@@ -62,5 +67,3 @@ def allowed(arn: str, action: str, resource: str = "*", context: policies.Contex
     except NoSuchPrincipal:
         return False
     return policies.decide(documents, action, resource, context) == "allowed"
-
-

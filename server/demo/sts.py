@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable
 from datetime import UTC
@@ -14,6 +13,7 @@ from moto.iam.models import iam_backends
 from moto.sts.models import STSBackend, sts_backends
 from moto.sts.responses import TokenResponse
 
+from server.demo import policies
 from server.demo.credentials import STANDING_KEYS, Key
 from server.demo.errors import AwsError
 
@@ -63,38 +63,9 @@ class DemoStsResponse(TokenResponse):
 
 
 def trusts(policy: str | dict[str, Any] | None, caller_arn: str, external_id: str | None) -> bool:
-    """Whether a trust policy lets the caller assume the role. Denials win; unknown conditions never match."""
-    document = json.loads(policy) if isinstance(policy, str) else (policy or {})
-    statements = document.get("Statement", [])
-    matching = [
-        statement
-        for statement in ([statements] if isinstance(statements, dict) else statements)
-        if "sts:AssumeRole" in _several(statement.get("Action"))
-        and _is_principal(statement.get("Principal"), caller_arn)
-        and _conditions_hold(statement.get("Condition", {}), external_id)
-    ]
-    effects = {statement.get("Effect") for statement in matching}
-    return "Allow" in effects and "Deny" not in effects
-
-
-def _several(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else [value]
-
-
-def _is_principal(principal: Any, caller_arn: str) -> bool:
-    if principal == "*":
-        return True
-    account = caller_arn.split(":")[4]
-    trusted = _several(principal.get("AWS")) if isinstance(principal, dict) else []
-    return bool({"*", account, f"arn:aws:iam::{account}:root", caller_arn} & set(trusted))
-
-
-def _conditions_hold(conditions: dict[str, Any], external_id: str | None) -> bool:
-    for operator, tests in conditions.items():
-        for key, expected in tests.items():
-            if operator != "StringEquals" or key != "sts:ExternalId" or external_id not in _several(expected):
-                return False
-    return True
+    """Whether a trust policy lets the caller assume the role. Denials win; a condition nobody can judge never holds."""
+    context = {} if external_id is None else {"sts:ExternalId": external_id}
+    return policies.decide([policies.read(policy)], "sts:AssumeRole", context=context, principal=caller_arn) == "allowed"
 
 
 def _forget_expired(account: str) -> None:

@@ -10,6 +10,8 @@ from server.domain.policy import DESCRIPTION_MAX, NAME_MAX, Policy, PolicyKind
 from server.domain.restore import Leg
 from server.domain.schedule import Daily, Monthly, Rule, Schedule, Weekly, Yearly
 from server.domain.scope import REGIONS_MAX, SELECTION_MAX, TAGS_MAX, Scope, SelectionMode
+from server.domain.sla import SlaTerms
+from server.domain.templates import StorageTemplate
 
 TAGS_CUSTOM_MAX = 5
 COUNT_MAX = 1000
@@ -17,9 +19,14 @@ PERIOD_DAYS_MAX = 36135
 Found = Iterator[tuple[str, str]]
 
 
-def problems(policy: Policy) -> dict[str, str]:
-    """Input path → sentence; empty when it may be stored."""
+def problems(policy: Policy, terms: SlaTerms | None = None, storage: StorageTemplate | None = None) -> dict[str, str]:
+    """Input path → sentence; empty when it may be stored. ``terms``, ``storage``: of an SLA policy's templates."""
     return dict(_problems(policy))
+
+
+def runs_by_itself(policy: Policy) -> bool:
+    """Whether anything but people starts it, while it is enabled."""
+    return policy.kind is PolicyKind.SLA or (policy.schedule is not None and any(policy.schedule.enabled()))
 
 
 def _problems(policy: Policy) -> Found:

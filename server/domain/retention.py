@@ -1,17 +1,20 @@
 """Which restore points stay and which go, each with its reason. Pure: ``now`` is an argument.
 
 Rules
-1. Each leg of a resource in each place is one chain; what keeps its points are the flags they carry (``domain.flags``). A point without
-   any flag was temporary: it goes with the next pass.
-2. A snapshot a backup was compared with last (the change-tracking *base*) stays beyond that, so that the next backup reads only what
-   changed. It is released when the last backup of its resource expires: there is nothing left to compare with.
-3. Ages count full time, from the moment of the data: a point is never kept shorter than promised, and a pass that follows a run at the
-   same hour of the last day removes it. The newest is no exception; keeping it for ever would break a promise to delete.
+1. Each leg of a resource in each place is one chain; what keeps its points are the flags they carry (``domain.flags``). A point
+   without any flag was temporary: it goes with the next pass.
+2. A snapshot a backup was compared with last (the change-tracking *base*) stays beyond that, so that the next backup reads only
+   what changed. It is released when the last backup of its resource goes: there is nothing left to compare with.
+3. Ages count full time, from the moment of the data: a point is never kept shorter than promised, and a pass that follows a run
+   at the same hour of the last day removes it. The newest is no exception; keeping it for ever would break a promise to delete.
 4. Snapshots made by hand stand outside every chain: they go when their own time has come, or never.
 5. A point whose deletion began earlier goes, so that an interrupted deletion is finished. Deleted points are not mentioned.
-6. A point in a repository carries the retention it was made with (``expires_at``). It counts for points without flags (archives made by
-   hand) and for imported ones in another repository than the policy's; a policy that backs the resource up into theirs overrides it.
+6. A point in a repository carries the retention it was made with (``expires_at``). It counts for points without flags (archives
+   made by hand) and for imported ones in another repository than the policy's; a policy that backs the resource up into theirs
+   overrides it.
 7. An incomplete point goes by the same rules as a whole one: part of it can still be restored until then.
+8. What no policy looks after: snapshots and replicas are *obsolete* and go at the age the appliance sets for them, or never;
+   what lies in a repository goes by the retention it was made with.
 """
 
 from __future__ import annotations
@@ -23,13 +26,14 @@ from datetime import datetime
 from uuid import UUID
 
 from server.domain.flags import Flagged, Kept, harmonise
-from server.domain.periods import Frequency
+from server.domain.periods import Frequency, Period
 from server.domain.restore import Leg, PointState, RestorePoint
 from server.domain.schedule import Rule
 
 Rules = Mapping[Leg, Mapping[Frequency, Rule]]
 Place = tuple[UUID, Leg, UUID | None]
 IN_REPOSITORIES = (Leg.BACKUP, Leg.ARCHIVE)
+BASE = "Change-tracking base: the next backup is compared with it."
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,10 +49,16 @@ class Decision:
 
 
 def decide(
-    points: Sequence[RestorePoint], rules: Rules, now: datetime, *, repositories: Collection[UUID] = ()
+    points: Sequence[RestorePoint],
+    rules: Rules,
+    now: datetime,
+    *,
+    repositories: Collection[UUID] = (),
+    track: bool = True,
 ) -> list[Decision]:
-    """A decision for every point that is not deleted yet, in the order given. ``points``: all of each resource concerned, of every
-    leg; with backups left out, a base is kept. ``repositories``: which the policy writes into."""
+    """A decision for every point that is not deleted yet, in the order given. ``points``: all of each resource concerned, of
+    every leg; with backups left out, a base is kept. ``repositories``: which the policy writes into. ``track`` False: a base is
+    not held, but stays marked while its flags keep it."""
     chains: dict[Place, list[RestorePoint]] = defaultdict(list)
     for point in points:
         if point.state is PointState.AVAILABLE and not point.manual and not _own_retention(point, repositories):
@@ -56,8 +66,33 @@ def decide(
     kept: dict[UUID, Kept] = {}
     for (_, leg, _), chain in chains.items():
         kept |= harmonise([_flagged(point) for point in chain], rules.get(leg, {}), now)
-    untracked = _untracked(chains, kept)
-    return [_decision(point, kept.get(point.id), untracked, now) for point in points if point.state is not PointState.DELETED]
+    live = [point for point in points if point.state is not PointState.DELETED]
+    untracked = _untracked(live, kept, now)
+    return [_decision(point, kept.get(point.id), untracked, now, track=track) for point in live]
+
+
+def decide_unattended(points: Sequence[RestorePoint], obsolete: Period | None, now: datetime) -> list[Decision]:
+    """The same for points of resources no policy looks after. ``obsolete``: how old their snapshots get, None: they stay."""
+    return [_unattended(point, obsolete, now) for point in points if point.state is not PointState.DELETED]
+
+
+def _unattended(point: RestorePoint, obsolete: Period | None, now: datetime) -> Decision:
+    if point.state is PointState.DELETING:
+        return _begun(point)
+    if point.manual:
+        return _manual(point, now)
+    if point.leg in IN_REPOSITORIES:
+        if point.expires_at is not None:
+            return _by_itself(point, now)
+        reason = "No policy looks after it, and it records no retention: kept until somebody deletes it."
+        return Decision(point, keep=True, reason=reason, flags=point.flags)
+    if obsolete is None:
+        return Decision(point, keep=True, reason="No policy looks after it; obsolete ones are kept.", flags=point.flags)
+    end = obsolete.after(point.at)
+    if now < end:
+        reason = f"No policy looks after it: obsolete, kept until {end:%Y-%m-%d %H:%M} UTC ({obsolete})."
+        return Decision(point, keep=True, reason=reason, flags=point.flags)
+    return Decision(point, keep=False, reason=f"No policy looks after it, and it is {obsolete} old.")
 
 
 def _place(point: RestorePoint) -> Place:
@@ -69,18 +104,22 @@ def _flagged(point: RestorePoint) -> Flagged:
     return Flagged(point.id, point.at, frozenset(point.flags))
 
 
-def _untracked(chains: Mapping[Place, Sequence[RestorePoint]], kept: Mapping[UUID, Kept]) -> set[UUID]:
+def _untracked(live: Sequence[RestorePoint], kept: Mapping[UUID, Kept], now: datetime) -> set[UUID]:
     """Resources all of whose backups go in this pass: no snapshot of theirs is a base any more."""
     stays: dict[UUID, bool] = {}
-    for (resource, leg, _), chain in chains.items():
-        if leg is Leg.BACKUP:
-            stays[resource] = stays.get(resource, False) or any(kept[point.id].flags for point in chain)
+    for point in live:
+        if point.leg is not Leg.BACKUP:
+            continue
+        by_flags = kept.get(point.id)
+        by_itself = by_flags is None and point.state is PointState.AVAILABLE and _by_itself(point, now).keep
+        keeps = by_itself or (by_flags is not None and bool(by_flags.flags))
+        stays[point.resource_id] = stays.get(point.resource_id, False) or keeps
     return {resource for resource, any_left in stays.items() if not any_left}
 
 
-def _decision(point: RestorePoint, left: Kept | None, untracked: set[UUID], now: datetime) -> Decision:
+def _decision(point: RestorePoint, left: Kept | None, untracked: set[UUID], now: datetime, *, track: bool) -> Decision:
     if point.state is PointState.DELETING:
-        return Decision(point, keep=False, reason="Its deletion had begun.")
+        return _begun(point)
     if left is None:
         return _manual(point, now) if point.manual else _by_itself(point, now)
     flags = tuple(frequency for frequency in Frequency if frequency in left.flags)
@@ -88,12 +127,16 @@ def _decision(point: RestorePoint, left: Kept | None, untracked: set[UUID], now:
     why = " ".join(left.reasons)
     if flags:
         return Decision(point, keep=True, reason=why, flags=flags, release_base=release)
-    if point.base and not release:
-        return Decision(point, keep=True, reason="Change-tracking base: the next backup is compared with it.")
+    if point.base and track and not release:
+        return Decision(point, keep=True, reason=BASE)
     why = why or "It was temporary: no schedule keeps it."
     if release:
         why += " No backup is left to compare with it."
     return Decision(point, keep=False, reason=why, release_base=release)
+
+
+def _begun(point: RestorePoint) -> Decision:
+    return Decision(point, keep=False, reason="Its deletion had begun.")
 
 
 def _own_retention(point: RestorePoint, repositories: Collection[UUID]) -> bool:

@@ -52,6 +52,7 @@ class SessionKind(enum.Enum):
     RETRIEVAL = "retrieval"
     RETENTION = "retention"
     MANUAL_SNAPSHOT = "manual_snapshot"
+    PRICES = "prices"
 
 
 class TaskKind(enum.Enum):
@@ -71,6 +72,7 @@ class TaskKind(enum.Enum):
     ARCHIVE_POINT = "archive_point"
     RETRIEVE_POINT = "retrieve_point"
     MANUAL_SNAPSHOT = "manual_snapshot"
+    READ_PRICES = "read_prices"  # one Region's
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,11 +1,12 @@
 """SLA policies: what a template promises in each Region's window, and how much of it was kept. Pure: ``now`` is an argument.
 
-A *window* opens every day at ``start`` (inclusive) and closes at ``end`` (exclusive; the same time means 24 hours), in the Region's own time.
-Inside it the daily plan asks for a point every ``every_minutes``; the first point of a chosen day also counts as the weekly or monthly
-one. Without a daily plan, the chosen days ask for one point as the window opens. An overrun stops nothing.
+A *window* opens every day at ``start`` (inclusive) and closes at ``end`` (exclusive; the same time means 24 hours), in the
+Region's own time. Inside it the daily plan asks for a point every ``every_minutes``; the first point of a chosen day also
+counts as the weekly or monthly one. Without a daily plan, the chosen days ask for one point as the window opens. An overrun
+stops nothing. What falls into a window belongs to the day it opened on, also past midnight.
 
-Compliance of an instance in one leg and period = points made ÷ points expected, where points expected before the instance joined
-count as made; of a policy, the plain mean over its instances. What was removed meanwhile is not counted.
+Compliance of an instance in one leg and period = points made ÷ points expected, where points expected before the instance
+joined count as made; of a policy, the plain mean over its instances. What was removed meanwhile is not counted.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from types import MappingProxyType
 from typing import Any
 
 from server.domain.periods import DayRule, Frequency, Period, Weekday
+from server.domain.policy import HealthCheck
 from server.domain.region_zones import zone_name
 from server.domain.restore import Leg
 from server.domain.schedule import NO_FLAGS, Slot
@@ -82,7 +84,7 @@ class ReplicaPlan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ArchivePlan:
-    """In each of these months, the backup of the day closest to the first of the month is archived."""
+    """In each of these months, the first backup of the month is archived: that of the day closest to its first."""
 
     months: tuple[int, ...]
     keep: Period
@@ -90,7 +92,8 @@ class ArchivePlan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SlaTerms:
-    """``target``: percent of promised points, from which on the promise counts as kept."""
+    """``target``: percent of promised points, from which on the promise counts as kept. ``health_check``: once a month, after
+    the window has closed everywhere."""
 
     snapshot: LegPlan
     replica: ReplicaPlan | None = None
@@ -98,6 +101,7 @@ class SlaTerms:
     archive: ArchivePlan | None = None
     track_changes: bool = True
     target: int = 97
+    health_check: HealthCheck | None = None
 
 
 # ---- slots ------------------------------------------------------------------------------------------------------------
@@ -114,17 +118,36 @@ def _instant(day: date, minutes: int, where: Any) -> datetime:
     return first_instant(datetime.combine(day, time(minutes // 60, minutes % 60)), where)
 
 
+def open_since(terms: SlaTerms, region: str, now: datetime) -> datetime:
+    """Just before the earliest of the windows that are open in ``region`` opened; ``now`` when none is."""
+    today = local_date(now, zone(zone_name(region)))
+    windows = [plan.window for plan in (terms.snapshot, terms.backup) if plan is not None]
+    spans = [opening(window, today - days * DAY, region) for window in windows for days in (0, 1)]
+    return min((opens - timedelta(microseconds=1) for opens, closes in spans if opens <= now < closes), default=now)
+
+
 def leg_slots(plan: LegPlan, region: str, after: datetime, until: datetime) -> Iterator[tuple[datetime, frozenset[Frequency]]]:
     """Promised points in (after, until], ascending, with the flags they carry."""
     where = zone(zone_name(region))
-    day, last = local_date(after, where) - SHIFT_DAYS * DAY, local_date(until, where) + DAY
+    first, last = local_date(after, where) - SHIFT_DAYS * DAY, local_date(until, where) + DAY
     latest = after
-    while day <= last:
+    for _, at, flags in plan_slots(plan, region, first, last):
+        if latest < at <= until:
+            latest = at
+            yield at, flags
+
+
+def plan_slots(plan: LegPlan, region: str, first: date, last: date) -> Iterator[tuple[date, datetime, frozenset[Frequency]]]:
+    """Promised points of the windows that open on the local days ``first`` to ``last``: the day, the moment, the flags."""
+    for day in days(first, last):
         for at, flags in _of_day(plan, day, region):
-            if latest < at <= until:
-                latest = at
-                yield at, flags
-        day += DAY
+            yield day, at, flags
+
+
+def days(first: date, last: date) -> Iterator[date]:
+    while first <= last:
+        yield first
+        first += DAY
 
 
 def _of_day(plan: LegPlan, day: date, region: str) -> Iterator[tuple[datetime, frozenset[Frequency]]]:
@@ -149,38 +172,54 @@ def _chosen(plan: LegPlan, day: date) -> Iterator[Frequency]:
 
 
 def runs(template: SlaTerms, region: str, after: datetime, until: datetime) -> Iterator[Slot]:
-    """The runs the template asks for in ``region``: snapshots and backups of one instant are one run. A backup at another time than
-    a snapshot's makes a temporary snapshot (no flag). Replicas: the first snapshot of its day, week or month."""
+    """The runs the template asks for in ``region``, in (after, until]: snapshots and backups of one instant are one run. A
+    backup at another time than a snapshot's makes a temporary snapshot (no flag). Replicas go with the first snapshot of
+    their day, week or month, archives with the first backup of their month."""
     wanted: dict[datetime, dict[Leg, frozenset[Frequency]]] = {}
     for at, flags in leg_slots(template.snapshot, region, after, until):
         wanted[at] = {Leg.SNAPSHOT: flags}
     for at, flags in leg_slots(template.backup, region, after, until) if template.backup else ():
         wanted.setdefault(at, {Leg.SNAPSHOT: NO_FLAGS})[Leg.BACKUP] = flags
-    for at in replica_slots(template, region, after, until):
-        assert template.replica is not None
-        wanted[at][Leg.REPLICA] = frozenset({template.replica.first_of})
+    where = zone(zone_name(region))
+    first, last = local_date(after, where) - SHIFT_DAYS * DAY, local_date(until, where) + DAY
+    for leg, found in ((Leg.REPLICA, replica_slots), (Leg.ARCHIVE, archive_slots)):
+        for _, at, flag in found(template, region, first, last):
+            if at in wanted:
+                wanted[at][leg] = frozenset({flag})
     for at in sorted(wanted):
         legs = wanted[at]
         yield Slot(at, MappingProxyType({leg: legs[leg] for leg in Leg if leg in legs}))
 
 
-def replica_slots(template: SlaTerms, region: str, after: datetime, until: datetime) -> Iterator[datetime]:
-    """The first promised snapshot of each day, week or month of the Region's calendar."""
-    if template.replica is None:
-        return
-    where = zone(zone_name(region))
-    since = _stretch_start(template.replica.first_of, local_date(after, where))
-    begin = first_instant(datetime.combine(since, time()), where) - timedelta(seconds=1)
+def replica_slots(template: SlaTerms, region: str, first: date, last: date) -> Iterator[tuple[date, datetime, Frequency]]:
+    """The first promised snapshot of each day, week (from Monday) or month of the Region's calendar, of windows that open on
+    the days ``first`` to ``last``: its day, its moment, the flag of its replica."""
+    plan = template.replica
+    if plan is not None:
+        for day, at in _firsts(template.snapshot, region, plan.first_of, first, last):
+            yield day, at, plan.first_of
+
+
+def archive_slots(template: SlaTerms, region: str, first: date, last: date) -> Iterator[tuple[date, datetime, Frequency]]:
+    """The first promised backup of each chosen month, of windows that open on the days ``first`` to ``last``."""
+    plan = template.archive
+    if plan is not None and template.backup is not None:
+        for day, at in _firsts(template.backup, region, Frequency.MONTHLY, first, last):
+            if day.month in plan.months:
+                yield day, at, Frequency.MONTHLY
+
+
+def _firsts(plan: LegPlan, region: str, stretch: Frequency, first: date, last: date) -> Iterator[tuple[date, datetime]]:
     seen: date | None = None
-    for at, _ in leg_slots(template.snapshot, region, begin, until):
-        stretch = _stretch_start(template.replica.first_of, local_date(at, where))
-        if stretch != seen:
-            seen = stretch
-            if at > after:
-                yield at
+    for day, at, _ in plan_slots(plan, region, stretch_start(stretch, first), last):
+        if stretch_start(stretch, day) != seen:
+            seen = stretch_start(stretch, day)
+            if day >= first:
+                yield day, at
 
 
-def _stretch_start(frequency: Frequency, day: date) -> date:
+def stretch_start(frequency: Frequency, day: date) -> date:
+    """The first day of the day's own week (Monday) or month; the day itself when daily."""
     if frequency is Frequency.WEEKLY:
         return day - timedelta(days=day.weekday())
     return day.replace(day=1) if frequency is Frequency.MONTHLY else day

@@ -34,6 +34,7 @@ from server.ports.workload import (
     ReplicaJob,
     RestoreJob,
     SnapshotJob,
+    SourceDisk,
     Step,
     Workload,
 )
@@ -68,6 +69,7 @@ __all__ = [
     "RestoreJob",
     "Select",
     "SnapshotJob",
+    "SourceDisk",
     "Step",
     "Store",
     "Tasks",

@@ -84,7 +84,9 @@ class Collection(Protocol, Generic[E]):
         field to sum, ``newest`` a time field to take the latest of."""
         ...
 
-    def many(self, ids: Iterable[UUID]) -> dict[UUID, E]: ...
+    def many(self, ids: Iterable[UUID], *, lock: bool = False) -> dict[UUID, E]:
+        """Those of ``ids`` that exist. ``lock`` holds their rows until the transaction ends."""
+        ...
 
     def add(self, entity: E) -> None:
         """Conflict when a unique value is taken; ``fields`` names it."""

@@ -37,9 +37,9 @@ Consistency = Literal["crash", "application"]
 class GuestStep(Step):
     """``outcome`` counts when ``done``; ``message`` says why.
 
-    ``skipped``: there is nothing to run, or nothing it could disturb. ``warning``: something went wrong that the policy says
-    to ignore. ``failed``: before the snapshot, none is to be made (the post script still runs); after it, the snapshot stays
-    and its leg ends as a warning.
+    ``skipped``: there is nothing to run, or nothing it could disturb. ``warning``: it could not be run, which the policy says
+    to ignore; the leg ends as a warning. ``failed``: before the snapshot, none is to be made (the post script still runs);
+    after it, the snapshot stays and its leg ends as a warning.
     """
 
     outcome: Outcome = "done"
@@ -49,7 +49,8 @@ class GuestStep(Step):
 class SnapshotJob:
     """``token`` is unique to the task: it goes into client tokens and the tag ``holdfast:task``.
 
-    ``copy_tags``: each volume's own tags follow onto its snapshot; ``tags`` are put onto all of them.
+    ``copy_tags``: each volume's own tags follow onto its snapshot; ``tags`` are put onto all of them, when they are created or,
+    ``tags_later``, right after.
     ``consistency`` "application" asks for VSS in Windows guests; a guest where that is impossible gets a crash-consistent
     snapshot and a warning.
     """
@@ -60,6 +61,7 @@ class SnapshotJob:
     policy_name: str
     copy_tags: bool = True
     tags: Mapping[str, str] = field(default_factory=dict)
+    tags_later: bool = False
     excluded: VolumeExclusions = field(default_factory=VolumeExclusions)
     consistency: Consistency = "crash"
 
@@ -122,6 +124,16 @@ class DiskSnapshot:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SourceDisk:
+    """A disk of a resource as the inventory knows it. ``kms_key``: the ARN of the key it is encrypted with."""
+
+    disk_id: str
+    size_bytes: int
+    encrypted: bool = False
+    kms_key: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RestoreJob:
     """``disks`` are completed snapshots in the target Region holding the data to bring back."""
 
@@ -163,6 +175,10 @@ class Workload(Protocol):
         what remains."""
         ...
 
+    def sources(self, resource: Resource, excluded: VolumeExclusions) -> tuple[SourceDisk, ...]:
+        """What a snapshot of the resource would hold, by the inventory: its disks but for the excluded ones. Asks nobody."""
+        ...
+
     def disks(self, document: Mapping[str, Any]) -> tuple[DiskSnapshot, ...]: ...
 
     def delete_snapshot(self, place: Place, document: Mapping[str, Any]) -> None:
@@ -176,6 +192,10 @@ class Workload(Protocol):
 
     def abandon_replica(self, job: ReplicaJob) -> None:
         """The same in the target of a replica, and take back the access to the source that was given for it."""
+        ...
+
+    def abandon_manual(self, job: ManualJob) -> None:
+        """Remove what an unfinished manual snapshot left behind, in both places."""
         ...
 
     def restore_volumes(self, job: RestoreJob, options: VolumeRestore, memo: dict[str, Any]) -> Step:

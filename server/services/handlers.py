@@ -12,6 +12,7 @@ from server.services import (
     health_checks,
     maintenance,
     points,
+    prices,
     protection,
     repository_rescans,
     rescans,
@@ -37,5 +38,6 @@ HANDLERS: Final[Mapping[TaskKind, Handler]] = MappingProxyType(
         TaskKind.VERIFY_POINT: verification.HANDLER,
         TaskKind.ARCHIVE_POINT: archives.HANDLER,
         TaskKind.RETRIEVE_POINT: retrievals.HANDLER,
+        TaskKind.READ_PRICES: prices.HANDLER,
     }
 )

@@ -10,7 +10,7 @@ from server.domain.access import Caller, Role
 from server.domain.restore import PointState
 from server.domain.session import Session, State
 from server.ports import Order, Select, Where
-from server.services import policies
+from server.services import claims
 from server.services.context import Services
 
 DAY = timedelta(days=1)
@@ -39,9 +39,9 @@ def overview(app: Services, caller: Caller) -> Overview:
     open_states = Where("state", "in", [State.PENDING, State.RUNNING])
     newest = (Order("created_at", descending=True),)
     with app.store.transaction() as tx:
-        rivals = policies.enabled(tx)
-        found = list(policies.present(tx))
-        covered = [one for one in found if policies.protects(rivals, one)]
+        rivals = claims.enabled(tx)
+        found = list(claims.present(tx))
+        covered = [one for one in found if claims.protects(rivals, one)]
         day = tx.sessions.groups("state", (Where("created_at", "ge", now - DAY),))
         stores = tx.repositories.groups("state", total="stored_bytes")
         return Overview(

@@ -1,80 +1,108 @@
-"""Policies as people keep them: create, change, switch, delete; and whom they cover."""
+"""Policies as people keep them: create, change, clone, order, switch, delete."""
 
 from __future__ import annotations
 
+import enum
 import zoneinfo
-from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields, replace
 from datetime import datetime
 from functools import cache
-from typing import Any
 from uuid import UUID
 
-from server.domain import keeping, policy_rules
+from server.domain import keeping, sla
 from server.domain.access import Caller, Role
 from server.domain.errors import Conflict, InvalidInput
-from server.domain.policy import HealthCheck, Policy, Retention, Retries, rank
-from server.domain.repository import StorageClass
+from server.domain.guest import Guest
+from server.domain.policy import (
+    HealthCheck,
+    Notifications,
+    Policy,
+    PolicyKind,
+    Retention,
+    Retries,
+    RunState,
+    Tag,
+    TemplateUse,
+    rank,
+)
+from server.domain.replicas import ReplicaTarget
 from server.domain.schedule import Schedule
-from server.domain.scope import Scope, Verdict, verdict
-from server.domain.session import State
+from server.domain.scope import SELECTION_MAX, Scope
+from server.domain.session import Session, State
+from server.domain.sla import SlaTerms
 from server.domain.workload import Resource
 from server.ports import Order, Select, Tx, Where
-from server.services import accounts, replies
+from server.services import claims, memberships, policy_checks, replies, tasks
 from server.services.context import Services
-from server.services.protection import CLAIMED, refuse_while_running
+from server.services.policy_terms import terms_of
+from server.services.protection import coverage, refuse_while_running
 
-POLICIES_MAX = 1000
-PAGE = 1000
-PRIORITY_MAX = 1_000_000
+POLICIES_MAX = claims.POLICIES_MAX
+SESSIONS_MAX = 100
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PolicyDraft:
-    """What a person decides about a policy. ``priority`` None: after all others."""
+    """What a person decides about a policy. ``priority`` None: after all others of its kind, or as it is."""
 
     name: str
-    description: str
-    workload: str
-    enabled: bool
-    priority: int | None
     scope: Scope
-    schedule: Schedule | None
-    retention: Retention
-    retries: Retries
-    repository_id: UUID | None
-    copy_tags: bool
+    description: str = ""
+    workload: str = "ec2"
+    kind: PolicyKind = PolicyKind.SCHEDULE
+    enabled: bool = True
+    priority: int | None = None
+    schedule: Schedule | None = None
+    sla_template_id: UUID | None = None
+    storage_template_id: UUID | None = None
+    repository_id: UUID | None = None
+    archive_repository_id: UUID | None = None
+    replicas: tuple[ReplicaTarget, ...] = ()
+    guest: Guest = field(default_factory=Guest)
+    copy_tags: bool = True
+    tags: tuple[Tag, ...] = ()
+    retention: Retention = field(default_factory=Retention)
+    retries: Retries = field(default_factory=Retries)
+    notifications: Notifications | None = None
     verify: bool = False
     health_check: HealthCheck | None = None
 
 
-# ---- changing ---------------------------------------------------------------------------------------------------------
+class Move(enum.Enum):
+    TOP = "top"
+    UP = "up"
+    DOWN = "down"
+    BOTTOM = "bottom"
+
+
+# ---- creating and changing --------------------------------------------------------------------------------------------
 
 
 def create(app: Services, caller: Caller, draft: PolicyDraft, *, dry_run: bool = False, key: str | None = None) -> Policy:
     """Errors: Forbidden, InvalidInput, Conflict when the name is taken."""
     caller.require(Role.OPERATOR)
-    now = app.clock.now()
     with app.store.transaction() as tx:
         known = replies.earlier(tx, caller, "createPolicy", key)
         if known is not None:
             return tx.policies.get(known)
-        priority = draft.priority if draft.priority is not None else _last_priority(tx) + 1
-        made = _filled(draft, Policy(id=app.new_id(), name="", scope=draft.scope, created_at=now, updated_at=now), priority)
-        _check(app, tx, made)
-        made = replace(made, next_run_at=_next_run(made, now))
-        if dry_run:
-            return made
-        tx.policies.add(made)
-        tx.activity.append(
-            at=now,
-            kind="policy",
-            subject_id=made.id,
-            change="created",
-            message=f"{caller.name} created the policy {made.name}.",
-        )
-        replies.keep(tx, caller, "createPolicy", key, made.id, at=now)
+        made = insert(app, tx, caller, draft, dry_run=dry_run)
+        if not dry_run:
+            replies.keep(tx, caller, "createPolicy", key, made.id, at=made.created_at)
+    return made
+
+
+def insert(app: Services, tx: Tx, caller: Caller, draft: PolicyDraft, *, dry_run: bool = False) -> Policy:
+    """``create`` inside a transaction."""
+    caller.require(Role.OPERATOR)
+    made = proposed(app, tx, draft)
+    policy_checks.check(app, tx, made)
+    made = _prepared(tx, made, None)
+    if dry_run:
+        return made
+    tx.policies.add(made)
+    _tell(tx, made, "created", f"{caller.name} created the policy {made.name}.", made.created_at)
+    _join(tx, made, made.created_at)
     return made
 
 
@@ -82,235 +110,256 @@ def update(
     app: Services,
     caller: Caller,
     id: UUID,
-    revision: int,
+    edition: int,
     draft: PolicyDraft,
     *,
     dry_run: bool = False,
     key: str | None = None,
 ) -> Policy:
-    """Replace all a person decides. Errors: Forbidden, NotFound, InvalidInput, Conflict when ``revision`` is not the newest."""
+    """Replace all a person decides. Errors: Forbidden, NotFound, InvalidInput, Conflict when ``edition`` is not the newest."""
     caller.require(Role.OPERATOR)
-    now = app.clock.now()
     with app.store.transaction() as tx:
         if replies.earlier(tx, caller, "updatePolicy", key) is not None:
             return tx.policies.get(id)
         current = tx.policies.get(id, lock=True)
-        if current.revision != revision:
+        if current.edition != edition:
             raise Conflict(
-                f"{current.name} was changed meanwhile: it is at revision {current.revision}, not {revision}.",
+                f"{current.name} was changed meanwhile: it is at edition {current.edition}, not {edition}.",
                 remedy="Read it again and repeat the change.",
-                fields={"revision": f"{current.revision} now."},
+                fields={"edition": f"{current.edition} now."},
             )
-        priority = current.priority if draft.priority is None else draft.priority
-        changed = _filled(draft, current, priority)
-        _check(app, tx, changed)
-        changed = replace(changed, next_run_at=_next_run(changed, now), updated_at=now, edition=current.edition + 1, revision=revision + 1)
-        if dry_run:
-            return changed
-        tx.policies.save(changed)
-        message = f"{caller.name} changed the policy {changed.name}."
-        tx.activity.append(at=now, kind="policy", subject_id=id, change="changed", message=message)
-        replies.keep(tx, caller, "updatePolicy", key, id, at=now)
+        changed = amend(app, tx, caller, current, draft, dry_run=dry_run)
+        if not dry_run:
+            replies.keep(tx, caller, "updatePolicy", key, id, at=changed.updated_at)
     return changed
 
 
-def _filled(draft: PolicyDraft, base: Policy, priority: int) -> Policy:
-    return replace(
-        base,
-        name=draft.name.strip(),
-        description=draft.description.strip(),
-        workload=draft.workload,
-        enabled=draft.enabled,
-        priority=priority,
-        scope=draft.scope,
-        schedule=draft.schedule,
-        retention=draft.retention,
-        retries=draft.retries,
-        repository_id=draft.repository_id,
-        copy_tags=draft.copy_tags,
-        verify=draft.verify,
-        health_check=draft.health_check,
-    )
+def amend(app: Services, tx: Tx, caller: Caller, current: Policy, draft: PolicyDraft, *, dry_run: bool = False) -> Policy:
+    """``update`` inside a transaction; ``current`` was read with its lock."""
+    caller.require(Role.OPERATOR)
+    changed = proposed(app, tx, draft, current)
+    if changed.kind is not current.kind:
+        text = f"{current.name} stays a policy of the kind {current.kind.name}: create another one."
+        raise InvalidInput(text, fields={"kind": text})
+    policy_checks.check(app, tx, changed)
+    changed = _edited(_prepared(tx, changed, current))
+    if dry_run:
+        return changed
+    tx.policies.save(changed)
+    _tell(tx, changed, "changed", f"{caller.name} changed the policy {changed.name}.", changed.updated_at)
+    _join(tx, changed, changed.updated_at)
+    return changed
 
 
-def _next_run(policy: Policy, now: datetime) -> datetime | None:
-    """None for what only people start."""
-    run = keeping.next_run(policy, None, now) if policy.enabled else None
-    return None if run is None else run.slot.at
+def proposed(app: Services, tx: Tx, draft: PolicyDraft, current: Policy | None = None) -> Policy:
+    """The policy as it would be, unchecked and unplanned; what previews and estimates look at."""
+    now = app.clock.now()
+    base = current or Policy(id=app.new_id(), name="", scope=draft.scope, created_at=now, updated_at=now)
+    priority = draft.priority
+    if priority is None:
+        priority = current.priority if current is not None else _last_priority(tx, draft.workload, draft.kind) + 1
+    decided = {one.name: getattr(draft, one.name) for one in fields(draft)}
+    return replace(base, **{**decided, "priority": priority, "updated_at": now})
 
 
-def _last_priority(tx: Tx) -> int:
-    rows = tx.policies.page(Select(order=(Order("priority", descending=True),), limit=1))
+def _edited(policy: Policy) -> Policy:
+    return replace(policy, edition=policy.edition + 1, revision=policy.revision + 1)
+
+
+def draft_of(policy: Policy) -> PolicyDraft:
+    """What people decided about a policy."""
+    return PolicyDraft(**{one.name: getattr(policy, one.name) for one in fields(PolicyDraft)})
+
+
+def clone(
+    app: Services, caller: Caller, id: UUID, name: str, *, dry_run: bool = False, key: str | None = None
+) -> Policy:
+    """A copy under another name, after all others; disabled, so that nothing runs before somebody has looked at it.
+
+    Errors: Forbidden, NotFound, InvalidInput, Conflict when the name is taken.
+    """
+    caller.require(Role.OPERATOR)
+    with app.store.transaction() as tx:
+        known = replies.earlier(tx, caller, "clonePolicy", key)
+        if known is not None:
+            return tx.policies.get(known)
+        draft = replace(draft_of(tx.policies.get(id)), name=name.strip(), enabled=False, priority=None)
+        made = insert(app, tx, caller, draft, dry_run=dry_run)
+        if not dry_run:
+            replies.keep(tx, caller, "clonePolicy", key, made.id, at=made.created_at)
+    return made
+
+
+# ---- order ------------------------------------------------------------------------------------------------------------
+
+
+def _last_priority(tx: Tx, workload: str, kind: PolicyKind) -> int:
+    where = (Where("workload", "eq", workload), Where("kind", "eq", kind))
+    rows = tx.policies.page(Select(where=where, order=(Order("priority", descending=True),), limit=1))
     return rows[0].priority if rows else 0
 
 
+def move(app: Services, caller: Caller, id: UUID, to: Move, *, dry_run: bool = False) -> Policy:
+    """Change who comes first among the policies of this workload and kind; afterwards they are numbered from 1.
+
+    Errors: Forbidden, NotFound.
+    """
+    caller.require(Role.OPERATOR)
+    now = app.clock.now()
+    with app.store.transaction() as tx:
+        chosen = tx.policies.get(id)
+        where = (Where("workload", "eq", chosen.workload), Where("kind", "eq", chosen.kind))
+        ids = [one.id for one in sorted(tx.policies.page(Select(where=where, limit=POLICIES_MAX)), key=rank)]
+        at = ids.index(id)
+        ids.insert(_place(to, ids.index(id), len(ids)), ids.pop(at))
+        places = {one: number for number, one in enumerate(ids, start=1)}
+        locked = {one: tx.policies.get(one, lock=True) for one in sorted(places)}
+        moved = replace(locked[id], priority=places[id])
+        if dry_run or ids.index(id) == at:
+            return moved
+        for one in locked.values():
+            if one.priority != places[one.id] or one.id == id:
+                tx.policies.save(_edited(replace(one, priority=places[one.id], updated_at=now)))
+        message = f"{caller.name} moved the policy {chosen.name} to place {places[id]} of {len(ids)}."
+        _tell(tx, chosen, "changed", message, now)
+        return tx.policies.get(id)
+
+
+def _place(to: Move, at: int, count: int) -> int:
+    return {Move.TOP: 0, Move.UP: max(0, at - 1), Move.DOWN: min(count - 1, at + 1), Move.BOTTOM: count - 1}[to]
+
+
+# ---- members ----------------------------------------------------------------------------------------------------------
+
+
+def add_resources(
+    app: Services,
+    caller: Caller,
+    id: UUID,
+    resource_ids: Sequence[UUID],
+    *,
+    dry_run: bool = False,
+    key: str | None = None,
+) -> Policy:
+    """Let the policy cover these resources, too: named, and no longer excluded by name.
+
+    Errors: Forbidden, NotFound, InvalidInput for those it cannot reach, or that it excludes by a tag.
+    """
+    caller.require(Role.OPERATOR)
+    with app.store.transaction() as tx:
+        if replies.earlier(tx, caller, "addToPolicy", key) is not None:
+            return tx.policies.get(id)
+        current = tx.policies.get(id, lock=True)
+        scope = claims.widened(current, _known(tx, resource_ids))
+        changed = amend(app, tx, caller, current, replace(draft_of(current), scope=scope), dry_run=dry_run)
+        if not dry_run:
+            replies.keep(tx, caller, "addToPolicy", key, id, at=changed.updated_at)
+    return changed
+
+
+def _known(tx: Tx, ids: Sequence[UUID]) -> list[Resource]:
+    if not 1 <= len(ids) <= SELECTION_MAX:
+        raise InvalidInput(f"Name 1 to {SELECTION_MAX} resources.", fields={"resourceIds": f"1 to {SELECTION_MAX}."})
+    found = tx.resources.many(ids)
+    if len(found) < len(set(ids)):
+        text = f"{len(set(ids)) - len(found)} of these resources are not known: rescan, then choose again."
+        raise InvalidInput(text, fields={"resourceIds": text})
+    return list(found.values())
+
+
+# ---- switching, stopping, deleting ------------------------------------------------------------------------------------
+
+
 def set_enabled(app: Services, caller: Caller, id: UUID, *, enabled: bool, dry_run: bool = False) -> Policy:
-    """Let the schedule start the policy, or not. Repeating it changes nothing. Errors: Forbidden, NotFound."""
+    """Let the policy start by itself, or not. Repeating it changes nothing. Errors: Forbidden, NotFound."""
     caller.require(Role.OPERATOR)
     now = app.clock.now()
     with app.store.transaction() as tx:
         current = tx.policies.get(id, lock=True)
         if current.enabled == enabled:
             return current
-        changed = replace(current, enabled=enabled, updated_at=now, revision=current.revision + 1)
-        changed = replace(changed, next_run_at=_next_run(changed, now))
+        changed = _edited(_prepared(tx, replace(current, enabled=enabled, updated_at=now), current))
         if dry_run:
             return changed
         tx.policies.save(changed)
         message = f"{caller.name} {'enabled' if enabled else 'disabled'} the policy {changed.name}."
-        tx.activity.append(at=now, kind="policy", subject_id=id, change="changed", message=message)
+        _tell(tx, changed, "changed", message, now)
+        _join(tx, changed, now)
     return changed
+
+
+def stop(app: Services, caller: Caller, id: UUID, *, dry_run: bool = False) -> list[Session]:
+    """Cancel the policy's running sessions; they are returned. Errors: Forbidden, NotFound."""
+    caller.require(Role.OPERATOR)
+    with app.store.transaction() as tx:
+        policy = tx.policies.get(id)
+        where = (Where("policy_id", "eq", policy.id), Where("state", "in", [State.PENDING, State.RUNNING]))
+        running = tx.sessions.page(Select(where=where, order=(Order("created_at"),), limit=SESSIONS_MAX))
+    return running if dry_run else [tasks.request_cancel(app, caller, one.id) for one in running]
 
 
 def delete(app: Services, caller: Caller, id: UUID, *, dry_run: bool = False, key: str | None = None) -> UUID:
     """Delete a policy; its restore points and sessions stay. Errors: Forbidden, NotFound, Conflict while it runs."""
     caller.require(Role.OPERATOR)
-    now = app.clock.now()
     with app.store.transaction() as tx:
         if replies.earlier(tx, caller, "deletePolicy", key) is not None:
             return id
-        current = tx.policies.get(id, lock=True)
-        refuse_while_running(tx, current)
-        if dry_run:
-            return id
-        tx.policies.remove(id)
-        message = f"{caller.name} deleted the policy {current.name}."
-        tx.activity.append(at=now, kind="policy", subject_id=id, change="removed", message=message)
-        replies.keep(tx, caller, "deletePolicy", key, id, at=now)
+        drop(app, tx, caller, tx.policies.get(id, lock=True), dry_run=dry_run)
+        if not dry_run:
+            replies.keep(tx, caller, "deletePolicy", key, id, at=app.clock.now())
     return id
 
 
-# ---- checking ---------------------------------------------------------------------------------------------------------
+def drop(app: Services, tx: Tx, caller: Caller, current: Policy, *, dry_run: bool = False) -> None:
+    """``delete`` inside a transaction; ``current`` was read with its lock."""
+    caller.require(Role.OPERATOR)
+    refuse_while_running(tx, current)
+    if not dry_run:
+        tx.policies.remove(current.id)
+        _tell(tx, current, "removed", f"{caller.name} deleted the policy {current.name}.", app.clock.now())
 
 
-def _check(app: Services, tx: Tx, policy: Policy) -> None:
-    """InvalidInput with every problem at once; Conflict when the name is taken."""
-    fields = policy_rules.problems(policy)
-    if policy.workload not in app.workloads:
-        fields["workload"] = f"Unknown workload {policy.workload!r}: choose one of {', '.join(sorted(app.workloads))}."
-    if not 1 <= policy.priority <= PRIORITY_MAX:
-        fields["priority"] = f"Between 1 and {PRIORITY_MAX}."
-    fields.update(_missing(tx, policy))
-    if fields:
-        raise InvalidInput(f"The policy cannot be saved: {next(iter(fields.values()))}", fields=fields)
-    accounts.check_regions(app, tx.accounts.get(policy.scope.account_id), policy.scope.regions, "scope.regions")
-    twin = tx.policies.find(name=policy.name)
-    if twin is not None and twin.id != policy.id:
-        raise Conflict(f"There is a policy named {policy.name} already.", fields={"name": "Taken."})
+def _tell(tx: Tx, policy: Policy, change: str, message: str, at: datetime) -> None:
+    tx.activity.append(at=at, kind="policy", subject_id=policy.id, change=change, message=message)
 
 
-def _missing(tx: Tx, policy: Policy) -> dict[str, str]:
-    """What the policy names that is not there."""
-    fields: dict[str, str] = {}
-    scope = policy.scope
-    if not tx.accounts.many([scope.account_id]):
-        fields["scope.accountId"] = "There is no such account."
-    if policy.repository_id is not None:
-        repository = tx.repositories.many([policy.repository_id]).get(policy.repository_id)
-        if repository is None:
-            fields["repositoryId"] = "There is no such repository."
-        elif repository.storage_class is not StorageClass.STANDARD:
-            fields["repositoryId"] = f"{repository.name} is an archive: back up into another one, and archive from there."
-    for path, ids in (("scope.resourceIds", scope.resource_ids), ("scope.excludedResourceIds", scope.excluded_resource_ids)):
-        found = tx.resources.many(ids) if ids else {}
-        absent = len(set(ids) - found.keys())
-        foreign = [one.name for one in found.values() if one.account_id != scope.account_id]
-        if absent:
-            fields[path] = f"{absent} of these resources are not known: rescan, then choose again."
-        elif foreign:
-            fields[path] = f"{foreign[0]} is in another account."
-    return fields
+def _join(tx: Tx, policy: Policy, now: datetime) -> None:
+    """Resources belong to an SLA policy from now on: what was promised before does not count against it."""
+    if policy.kind is PolicyKind.SLA:
+        memberships.refresh(tx, policy, [resource.id for resource, _ in coverage(tx, policy).covered], now)
+
+
+# ---- when it runs -----------------------------------------------------------------------------------------------------
+
+
+def _prepared(tx: Tx, policy: Policy, before: Policy | None) -> Policy:
+    """With its next run, as of its last change. An SLA policy made while a window is open is due at once."""
+    now, terms = policy.updated_at, terms_of(tx, policy)
+    policy = replace(policy, runs=_run_state(policy, before, terms))
+    if not policy.enabled:
+        return replace(policy, next_run_at=None)
+    if terms is not None and any(any(sla.runs(terms, region, since, now)) for region, since in policy.runs.handled.items()):
+        return replace(policy, next_run_at=now)
+    following = keeping.next_run(policy, terms, now)
+    return replace(policy, next_run_at=None if following is None else following.slot.at)
+
+
+def _run_state(policy: Policy, before: Policy | None, terms: SlaTerms | None) -> RunState:
+    """Up to when each Region's promises count as dealt with, and the templates followed so far."""
+    if policy.kind is not PolicyKind.SLA or policy.sla_template_id is None or terms is None:
+        return policy.runs
+    now, used = policy.updated_at, policy.runs.templates
+    if not used or used[-1].template_id != policy.sla_template_id:
+        used = (*used, TemplateUse(template_id=policy.sla_template_id, since=now))
+    awake = before is not None and before.enabled
+    handled = {
+        region: sla.open_since(terms, region, now) if before is None else policy.runs.handled.get(region, now) if awake else now
+        for region in policy.scope.regions
+    }
+    return RunState(handled=handled, templates=used)
 
 
 @cache
 def timezones() -> list[str]:
     """IANA names, sorted."""
     return sorted(zoneinfo.available_timezones())
-
-
-# ---- whom they cover --------------------------------------------------------------------------------------------------
-
-
-def verdicts(app: Services, caller: Caller, resources: Sequence[Resource]) -> dict[UUID, list[tuple[Policy, Verdict]]]:
-    """For each resource, every enabled policy of its workload in order of priority, and whether and why it covers."""
-    caller.require(Role.VIEWER)
-    with app.store.transaction() as tx:
-        rivals = enabled(tx)
-    return {resource.id: list(_judged(rivals, resource)) for resource in resources}
-
-
-def enabled(tx: Tx) -> list[Policy]:
-    """Enabled policies, the first to claim a resource first."""
-    return sorted(tx.policies.page(Select(where=(Where("enabled", "eq", True),), limit=POLICIES_MAX)), key=rank)
-
-
-def _judged(rivals: Iterable[Policy], resource: Resource) -> Iterator[tuple[Policy, Verdict]]:
-    holder: Policy | None = None
-    for policy in rivals:
-        if policy.workload != resource.workload:
-            continue
-        found = verdict(policy.scope, resource)
-        if found.covered and holder is not None:
-            found = Verdict(covered=False, reason=f"{CLAIMED}: {holder.name}")
-        elif found.covered:
-            holder = policy
-        yield policy, found
-
-
-def protects(rivals: Sequence[Policy], resource: Resource) -> bool:
-    """Whether any of the policies covers the resource."""
-    return any(policy.workload == resource.workload and verdict(policy.scope, resource).covered for policy in rivals)
-
-
-def present(tx: Tx, where: tuple[Where, ...] = ()) -> Iterator[Resource]:
-    """Every resource that matches and is in AWS, read in pages."""
-    where = (*where, Where("present", "eq", True))
-    after: tuple[Any, ...] | None = None
-    while True:
-        rows = tx.resources.page(Select(where=where, order=(Order("name"),), after=after, limit=PAGE))
-        yield from rows
-        if len(rows) < PAGE:
-            return
-        after = (rows[-1].name, rows[-1].id)
-
-
-def coverage(app: Services, caller: Caller, wanted: Sequence[Policy]) -> dict[UUID, int]:
-    """How many present resources each policy covers, those claimed by an earlier one not counted."""
-    caller.require(Role.VIEWER)
-    regions = {region for policy in wanted for region in policy.scope.regions}
-    owners = {policy.scope.account_id for policy in wanted}
-    counts: defaultdict[UUID, int] = defaultdict(int)
-    with app.store.transaction() as tx:
-        rivals = enabled(tx)
-        before = {policy.id: [one for one in rivals if rank(one) < rank(policy)] for policy in wanted}
-        for resource in present(tx, (Where("account_id", "in", list(owners)), Where("region", "in", list(regions)))):
-            for policy in wanted:
-                covered = policy.workload == resource.workload and verdict(policy.scope, resource).covered
-                if covered and not protects(before[policy.id], resource):
-                    counts[policy.id] += 1
-    return {policy.id: counts[policy.id] for policy in wanted}
-
-
-def covering(app: Services, caller: Caller, resource_id: UUID) -> list[UUID]:
-    """Ids of the policies, enabled or not, whose scope covers the resource."""
-    caller.require(Role.VIEWER)
-    with app.store.transaction() as tx:
-        resource = tx.resources.many([resource_id]).get(resource_id)
-        if resource is None:
-            return []
-        found = tx.policies.page(Select(limit=POLICIES_MAX))
-    return [one.id for one in found if one.workload == resource.workload and verdict(one.scope, resource).covered]
-
-
-def by_last_state(app: Services, caller: Caller, states: Sequence[State], *, never: bool) -> list[UUID]:
-    """Ids of the policies whose newest session is in one of ``states``; with ``never`` also those without a session."""
-    caller.require(Role.VIEWER)
-    with app.store.transaction() as tx:
-        found = tx.policies.page(Select(limit=POLICIES_MAX))
-        sessions = tx.sessions.many(one.last_session_id for one in found if one.last_session_id is not None)
-    ids = []
-    for one in found:
-        last = None if one.last_session_id is None else sessions.get(one.last_session_id)
-        if last.state in states if last is not None else never:
-            ids.append(one.id)
-    return ids

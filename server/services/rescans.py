@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import islice
@@ -11,10 +12,12 @@ from uuid import UUID, uuid5
 
 from server.domain.access import Caller, Role
 from server.domain.errors import InvalidInput
+from server.domain.policy import Policy
+from server.domain.scope import verdict
 from server.domain.session import Level, Session, SessionKind, State, TaskKind
 from server.domain.workload import Account, Found, Resource, place
 from server.ports import Order, Select, Tx, Where
-from server.services import runs
+from server.services import claims, memberships, runs
 from server.services.context import Services
 from server.services.steps import Done, Handler, Line, Next, Run
 from server.services.wording import count, size
@@ -112,19 +115,24 @@ def _step(run: Run) -> Next | Done:
     with run.app.store.transaction() as tx:
         account = tx.accounts.get(account_id)
     counts = _Counts()
+    looked_at: set[UUID] = set()
     for kind, workload in sorted(run.app.workloads.items()):
         with run.app.store.transaction() as tx:
             known = {resource.id: resource for resource in _known(tx, account_id, kind, region)}
         missing = {id for id, resource in known.items() if resource.present}
+        looked_at |= known.keys()
         for batch in _batches(workload.discover(place(account, region)), BATCH):
             run.check()
             fresh = [_resource(account_id, kind, found, known, run.app.clock.now()) for found in batch]
             with run.app.store.transaction() as tx:
                 tx.resources.put(fresh)
             _count(counts, fresh, known)
-            missing -= {resource.id for resource in fresh}
+            written = {resource.id for resource in fresh}
+            missing -= written
+            looked_at |= written
         _mark_gone(run, [known[id] for id in sorted(missing)])
         counts.gone += len(missing)
+    _join_and_leave(run.app, account_id, region, looked_at)
     return _told(region, counts)
 
 
@@ -177,6 +185,28 @@ def _mark_gone(run: Run, gone: Sequence[Resource]) -> None:
     for batch in _batches(gone, BATCH):
         with run.app.store.transaction() as tx:
             tx.resources.put([replace(resource, present=False) for resource in batch])
+
+
+def _join_and_leave(app: Services, account_id: UUID, region: str, looked_at: Collection[UUID]) -> None:
+    """The resources ``looked_at``, those gone from AWS among them, join the enabled policy that covers them now, and leave
+    the others. One transaction per policy, so that its row is held for a moment only."""
+    where = (Where("account_id", "eq", account_id), Where("region", "eq", region))
+    covered: defaultdict[UUID, set[UUID]] = defaultdict(set)
+    with app.store.transaction() as tx:
+        every = tx.policies.page(Select(limit=claims.POLICIES_MAX))
+        rivals = [one for one in claims.enabled(tx) if one.scope.account_id == account_id]
+        for resource in claims.present(tx, where) if rivals else ():
+            holder = next((one for one in rivals if _covers(one, resource)), None)
+            if holder is not None:
+                covered[holder.id].add(resource.id)
+    for policy in every:
+        if policy.scope.account_id == account_id:
+            with app.store.transaction() as tx:
+                memberships.refresh(tx, policy, covered[policy.id], app.clock.now(), among=looked_at)
+
+
+def _covers(policy: Policy, resource: Resource) -> bool:
+    return policy.workload == resource.workload and verdict(policy.scope, resource).covered
 
 
 def _told(region: str, counts: _Counts) -> Done:

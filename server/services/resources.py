@@ -11,7 +11,7 @@ from server.domain.access import Caller, Role
 from server.domain.restore import Leg, PointState
 from server.domain.workload import Place, place
 from server.ports import Select, Where
-from server.services import accounts, policies
+from server.services import accounts, claims
 from server.services.context import Services
 
 TYPES_MAX = 2000  # instance types a Region offers: about 900 in 2026
@@ -48,8 +48,8 @@ def by_protection(app: Services, caller: Caller, where: tuple[Where, ...], *, co
     """Ids of present resources matching ``where`` that an enabled policy covers, or that none does."""
     caller.require(Role.VIEWER)
     with app.store.transaction() as tx:
-        rivals = policies.enabled(tx)
-        return [one.id for one in policies.present(tx, where) if policies.protects(rivals, one) is covered]
+        rivals = claims.enabled(tx)
+        return [one.id for one in claims.present(tx, where) if claims.protects(rivals, one) is covered]
 
 
 def by_points(app: Services, caller: Caller, legs: Sequence[Leg] | None, *, having: bool) -> list[UUID]:

@@ -21,7 +21,7 @@ from server.domain.restore import PointState
 from server.domain.schedule import Slot, due_slots
 from server.domain.session import Level, SessionKind, TaskKind
 from server.ports import Order, Select, Tx, Where
-from server.services import health_checks, maintenance, protection, repository_rescans, rescans, retention, runs
+from server.services import health_checks, maintenance, prices, protection, repository_rescans, rescans, retention, runs
 from server.services.context import Services
 from server.services.points import AT_ONCE
 from server.services.wording import count, span
@@ -194,6 +194,7 @@ def _upkeep(app: Services, day: datetime) -> None:
                 repository_rescans.begin_rescan(tx, app, repository, requested_by=REQUESTED_BY, key=key)
         _leftovers(tx, app, day)
         retention.begin_expired(tx, app, key=f"expired:{day:%Y-%m-%d}")
+        prices.begin_due(tx, app, requested_by=REQUESTED_BY, key=f"prices:{day:%Y-%m-%d}")
 
 
 def _leftovers(tx: Tx, app: Services, day: datetime) -> None:

@@ -18,8 +18,8 @@ from server.ports import Workload
 from server.workloads import WORKLOADS
 
 SERVER = Path(__file__).parents[2] / "server"
-SERVICES = {"ec2", "iam", "kms", "sts"}
-CAPABILITIES = {"discover", "snapshot", "backup", "restore"}
+SERVICES = {"ec2", "iam", "kms", "ssm", "sts"}
+CAPABILITIES = {"discover", "guest", "snapshot", "replica", "backup", "restore"}
 each = pytest.mark.parametrize("workload", WORKLOADS, ids=lambda workload: workload.kind)
 
 

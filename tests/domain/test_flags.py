@@ -1,4 +1,4 @@
-"""Harmonised schedules: the worked example of the specification, with its own days, and a brute-force model."""
+"""Harmonised schedules: the worked example with its own days, and a brute-force model."""
 
 from __future__ import annotations
 
@@ -43,8 +43,8 @@ class Simulation:
         return {name(point.at): letters(point.flags) for point in self.chain}
 
 
-def test_worked_example_daily_three_times_keep_3_weekly_monday_keep_2() -> None:
-    """Spec ec2 §3.1: daily Mon–Fri 07/09/11 keep 3; weekly Mon 07 keep 2."""
+def test_example_daily_at_07_09_11_keep_3_weekly_monday_07_keep_2() -> None:
+    """Daily Mon–Fri 07/09/11 keep 3; weekly Mon 07 keep 2."""
     monday = (Weekday.MONDAY.value,)
     run = Simulation(
         Schedule(

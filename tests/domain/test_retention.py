@@ -1,4 +1,4 @@
-"""Retention: flags, the change-tracking base beyond them, ages, manual snapshots; the specification's worked examples day by day."""
+"""Retention: flags, the change-tracking base beyond them, ages, manual snapshots; worked examples day by day."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from uuid import UUID, uuid5
 from hypothesis import given
 from hypothesis import strategies as st
 
-from server.domain.periods import Frequency, Period, Unit
+from server.domain.periods import DayRule, Frequency, Period, Unit, Weekday
 from server.domain.restore import Leg, PointState, RestorePoint
-from server.domain.retention import Rules, decide
-from server.domain.schedule import Rule
+from server.domain.retention import Rules, decide, decide_unattended
+from server.domain.schedule import Monthly, Rule, Schedule, Weekly, slots
 
 SPACE = UUID(int=0)
 RESOURCE = uuid5(SPACE, "resource")
@@ -62,8 +62,8 @@ class Chain:
         return [f"{p.at:{form}}" for p in self.points if p.leg is Leg.SNAPSHOT]
 
 
-def test_worked_example_snapshots_by_count_with_the_base_held() -> None:
-    """Spec ec2 §7.1: snapshots 07, 09, 11, 13, 15, 17 keep 2; backups 07 and 17."""
+def test_example_snapshots_at_07_to_17_keep_2_with_the_base_held() -> None:
+    """Snapshots 07, 09, 11, 13, 15, 17 keep 2; backups 07 and 17."""
     chain = Chain({Leg.SNAPSHOT: {D: Rule(count=2)}, Leg.BACKUP: {D: Rule(period=Period(30))}})
     seen = {}
     for hour in (7, 9, 11, 13, 15, 17):
@@ -81,8 +81,8 @@ def test_worked_example_snapshots_by_count_with_the_base_held() -> None:
     }
 
 
-def test_worked_example_sla_snapshots_by_age_with_the_base_held() -> None:
-    """Spec ec2 §7.2: daily 07:00 keep 2 days, change tracking on, backups Monday and Friday; the Friday pass precedes the release."""
+def test_example_sla_snapshots_daily_keep_2_days_with_the_base_held() -> None:
+    """Daily 07:00 keep 2 days, change tracking on, backups Monday and Friday; the Friday pass precedes the release."""
     chain = Chain({Leg.SNAPSHOT: {D: Rule(period=Period(2))}, Leg.BACKUP: {D: Rule(period=Period(30))}})
     monday = at("2026-11-16 07:00")
     seen: dict[str, list[str]] = {}
@@ -105,8 +105,8 @@ def test_worked_example_sla_snapshots_by_age_with_the_base_held() -> None:
     }
 
 
-def test_worked_example_weekly_backups_kept_21_days() -> None:
-    """Spec ec2 §3.2, the standard chain: Mondays 07:00 from 1 February 2027; on the 22nd the 1st is due, on 1 March the 8th."""
+def test_example_weekly_backups_from_1_february_2027_kept_21_days() -> None:
+    """The standard chain: Mondays 07:00 from 1 February 2027; on the 22nd the 1st is due, on 1 March the 8th."""
     rules: Rules = {Leg.BACKUP: {W: Rule(period=Period(21))}}
     points: list[RestorePoint] = []
     seen = {}
@@ -119,12 +119,95 @@ def test_worked_example_weekly_backups_kept_21_days() -> None:
     assert seen["01 Mar"] == ["15 Feb", "22 Feb", "01 Mar"]
 
 
-def test_worked_example_archives_kept_12_months() -> None:
-    """Spec ec2 §3.2: archives of 1 March and 3 May 2027; at the one of 6 March 2028 the first has expired."""
+def test_example_archives_of_odd_months_2027_kept_12_months() -> None:
+    """Archives of 1 March and 3 May 2027; at the one of 6 March 2028 the first has expired."""
     rules: Rules = {Leg.ARCHIVE: {M: Rule(period=Period(12, Unit.MONTHS))}}
     points = [point(Leg.ARCHIVE, at(f"{day} 07:00"), M) for day in ("2027-03-01", "2027-05-03", "2028-03-06")]
     left = [d.point.at for d in decide(points, rules, at("2028-03-06 08:00")) if d.keep]
     assert left == [at("2027-05-03 07:00"), at("2028-03-06 07:00")]
+
+
+def test_example_an_archive_of_the_first_monday_of_odd_months_from_1_february_2027() -> None:
+    """Weekly Monday 07:00 keep 21 days, archive on the first Monday of odd months keep 12 months: each chain, day by day."""
+    schedule = Schedule(
+        weekly=Weekly(hour=7, snapshot=Rule(slots=(0,), count=1), backup=Rule(slots=(0,), period=Period(21))),
+        monthly=Monthly(
+            hour=7,
+            day=DayRule(weekday=Weekday.MONDAY),
+            snapshot=Rule(slots=(1, 3, 5, 7, 9, 11), count=1),
+            archive=Rule(slots=(1, 3, 5, 7, 9, 11), period=Period(12, Unit.MONTHS)),
+        ),
+    )
+    rules: Rules = {leg: {f: rule for f in Frequency if (rule := schedule.rule(f, leg))} for leg in Leg}
+    points: list[RestorePoint] = []
+    chains: dict[str, dict[Leg, list[str]]] = {}
+    for slot in slots(schedule, at("2027-01-31 00:00"), at("2028-03-06 07:00")):
+        points += [point(leg, slot.at, *slot.flags[leg]) for leg in slot.legs]
+        points = [replace(d.point, flags=d.flags) for d in decide(points, rules, slot.at) if d.keep]
+        chains[f"{slot.at:%Y-%m-%d}"] = {leg: [f"{p.at:%Y-%m-%d}" for p in points if p.leg is leg] for leg in Leg}
+    assert chains["2027-02-22"][Leg.BACKUP] == ["2027-02-08", "2027-02-15", "2027-02-22"]
+    assert chains["2027-02-22"][Leg.ARCHIVE] == []
+    assert chains["2027-03-01"][Leg.BACKUP] == ["2027-02-15", "2027-02-22", "2027-03-01"]
+    assert chains["2027-03-01"][Leg.ARCHIVE] == ["2027-03-01"]
+    assert chains["2027-05-03"][Leg.ARCHIVE] == ["2027-03-01", "2027-05-03"]
+    assert chains["2028-02-28"][Leg.ARCHIVE][0] == "2027-03-01"
+    assert chains["2028-03-06"][Leg.ARCHIVE][0] == "2027-05-03"
+    assert chains["2028-03-06"][Leg.ARCHIVE][-1] == "2028-03-06"
+
+
+def test_example_a_point_goes_with_the_pass_that_follows_its_full_age() -> None:
+    """A backup of 07:00 kept 21 days: the pass at 04:00 of the 21st day leaves it, the one after that day's run removes it."""
+    rules: Rules = {Leg.BACKUP: {W: Rule(period=Period(21))}}
+    made = point(Leg.BACKUP, at("2027-02-01 07:00"), W)
+    assert [d.keep for d in decide([made], rules, at("2027-02-22 04:00"))] == [True]
+    assert [d.keep for d in decide([made], rules, at("2027-02-22 07:05"))] == [False]
+
+
+def test_example_moving_to_an_sla_policy_applies_the_templates_retention_to_the_whole_snapshot_chain() -> None:
+    """Snapshots a schedule kept by count are kept by the template's age from then on."""
+    by_count: Rules = {Leg.SNAPSHOT: {D: Rule(count=14)}}
+    by_age: Rules = {Leg.SNAPSHOT: {D: Rule(period=Period(2))}}
+    chain = [point(Leg.SNAPSHOT, at("2026-11-01 07:00") + timedelta(days=day), D) for day in range(10)]
+    now = at("2026-11-10 08:00")
+    assert all(decision.keep for decision in decide(chain, by_count, now))
+    assert [f"{d.point.at:%d}" for d in decide(chain, by_age, now) if d.keep] == ["09", "10"]
+
+
+def test_a_policy_that_holds_no_base_lets_the_base_go_with_its_flags() -> None:
+    base = point(Leg.SNAPSHOT, at("2026-11-20 07:00"), D, base=True)
+    backup = point(Leg.BACKUP, at("2026-11-20 07:00"), D)
+    rules: Rules = {Leg.SNAPSHOT: {D: Rule(period=Period(2))}, Leg.BACKUP: {D: Rule(period=Period(9))}}
+    early, late = at("2026-11-21 07:00"), at("2026-11-22 07:00")
+    assert next((d.keep, d.release_base) for d in decide([base, backup], rules, early, track=False)) == (True, False)
+    assert [d.keep for d in decide([base, backup], rules, late, track=False)] == [False, True]
+    assert [d.keep for d in decide([base, backup], rules, late)] == [True, True]
+
+
+def test_a_backup_that_stays_by_its_own_retention_holds_the_base() -> None:
+    base = point(Leg.SNAPSHOT, at("2026-11-21 07:00"), base=True)
+    temporary = replace(point(Leg.BACKUP, at("2026-11-21 07:00")), expires_at=at("2026-11-22 07:00"))
+    expired = point(Leg.BACKUP, at("2026-11-01 07:00"), D)
+    rules: Rules = {Leg.BACKUP: {D: Rule(period=Period(5))}}
+    assert [d.keep for d in decide([base, temporary, expired], rules, at("2026-11-22 06:59"))] == [True, True, False]
+    assert [d.keep for d in decide([base, temporary, expired], rules, at("2026-11-22 07:00"))] == [False, False, False]
+
+
+def test_obsolete_snapshots_go_at_the_age_the_appliance_sets_and_nothing_else_does() -> None:
+    old = at("2026-01-01 00:00")
+    snapshot, replica = point(Leg.SNAPSHOT, old, D, base=True), point(Leg.REPLICA, old, D)
+    manual = replace(point(Leg.SNAPSHOT, old), id=uuid5(SPACE, "manual"), manual=True)
+    backup = replace(point(Leg.BACKUP, old, D), expires_at=at("2026-02-01 00:00"))
+    unnamed = replace(point(Leg.ARCHIVE, old), expires_at=None)
+    found = [snapshot, replica, manual, backup, unnamed]
+
+    def kept(obsolete: Period | None, now: str) -> list[bool]:
+        return [decision.keep for decision in decide_unattended(found, obsolete, at(now))]
+
+    assert kept(None, "2030-01-01 00:00") == [True, True, True, False, True]
+    assert kept(Period(15), "2026-01-15 23:59") == [True, True, True, True, True]
+    assert kept(Period(15), "2026-01-16 00:00") == [False, False, True, True, True]
+    assert kept(Period(1, Unit.MONTHS), "2026-01-31 23:59") == [True, True, True, True, True]
+    assert kept(Period(1, Unit.MONTHS), "2026-02-01 00:00") == [False, False, True, False, True]
 
 
 def test_a_temporary_snapshot_goes_unless_it_is_the_base() -> None:

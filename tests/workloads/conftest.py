@@ -84,8 +84,9 @@ def resource_of(found: Found) -> Resource:
     )
 
 
-def protect(site: Site, ec2: Ec2, name: str, *, data_disks: int = 2) -> Protected:
-    instance = site.launch(name, data_disks=data_disks, profile=True, key=True)
+def protect(site: Site, ec2: Ec2, name: str = "", *, data_disks: int = 2, instance: str | None = None) -> Protected:
+    """A new instance, or one that is there."""
+    instance = instance or site.launch(name, data_disks=data_disks, profile=True, key=True)
     volumes = site.volumes_of(instance)
     for number, volume in enumerate(volumes.values(), start=1):
         for index in (0, 5, 2047):

@@ -42,6 +42,10 @@ OURS: Final = {
     "ebs:StartSnapshot",
     "ec2:DescribeInstanceTypeOfferings",  # the restore form offers only types the zone has
     "kms:Decrypt",
+    "kms:ListGrants",  # a grant made for a copy is found again and retired
+    "kms:RetireGrant",
+    "ssm:CancelCommand",  # what a cancelled task runs in a guest is stopped
+    "ssm:ListCommands",  # a command in doubt is looked for, not sent again
 }
 # The restore form asks these before a restore is started (services.resources); tests/architecture compares them.
 FORM: Final = {"ec2:DescribeInstanceTypeOfferings", "iam:ListInstanceProfiles"}

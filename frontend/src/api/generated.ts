@@ -74,13 +74,6 @@ export type CheckRepositoryInput = {
   readonly clientMutationId?: string | null | undefined;
 };
 
-export type DailyScheduleInput = {
-  readonly snapshotHours: ReadonlyArray<number>;
-  readonly backupHours?: ReadonlyArray<number>;
-  readonly days?: ReadonlyArray<Weekday>;
-  readonly timezone?: string;
-};
-
 export type DeletePointsInput = {
   readonly ids: ReadonlyArray<string>;
   readonly dryRun?: boolean;
@@ -171,24 +164,7 @@ export type PolicyFilter = {
   /** With lastState: those never run, too. */
   readonly neverRun?: boolean | null | undefined;
   readonly revisionAfter?: number | null | undefined;
-};
-
-export type PolicyInput = {
-  readonly name: string;
-  readonly scope: ScopeInput;
-  readonly retention: RetentionInput;
-  readonly description?: string;
-  readonly workload?: string;
-  readonly enabled?: boolean;
-  readonly priority?: number | null | undefined;
-  readonly schedule?: DailyScheduleInput | null | undefined;
-  readonly retryAttempts?: number;
-  readonly repositoryId?: string | null | undefined;
-  readonly copyTags?: boolean;
-  readonly verify?: boolean;
-  readonly healthCheck?: HealthCheckInput | null | undefined;
-  readonly dryRun?: boolean;
-  readonly clientMutationId?: string | null | undefined;
+  readonly kind?: PolicyKind | null | undefined;
 };
 
 export type PolicyOrder = {
@@ -299,11 +275,6 @@ export type RestorePointOrderField =
   | 'SIZE_BYTES'
   | 'PROVEN_AT';
 
-export type RetentionInput = {
-  readonly snapshots: number;
-  readonly backupDays: number;
-};
-
 export type RetrievalMode =
   | 'EXPEDITED'
   | 'STANDARD'
@@ -329,16 +300,6 @@ export type Role =
   | 'OPERATOR'
   | 'ADMINISTRATOR';
 
-export type ScopeInput = {
-  readonly accountId: string;
-  readonly regions: ReadonlyArray<string>;
-  readonly mode: SelectionMode;
-  readonly resourceIds?: ReadonlyArray<string>;
-  readonly tags?: ReadonlyArray<TagMatchInput>;
-  readonly excludedResourceIds?: ReadonlyArray<string>;
-  readonly excludedTags?: ReadonlyArray<TagMatchInput>;
-};
-
 export type SelectionMode =
   | 'ALL'
   | 'LISTED';
@@ -355,6 +316,8 @@ export type SessionFilter = {
 };
 
 export type SessionKind =
+  | 'RETENTION'
+  | 'MANUAL_SNAPSHOT'
   | 'POLICY_RUN'
   | 'RESCAN'
   | 'VOLUME_RESTORE'
@@ -387,13 +350,6 @@ export type SignInInput = {
   readonly password: string;
 };
 
-export type StartPolicyInput = {
-  readonly id: string;
-  readonly backup?: boolean;
-  readonly dryRun?: boolean;
-  readonly clientMutationId?: string | null | undefined;
-};
-
 export type State =
   | 'PENDING'
   | 'RUNNING'
@@ -414,12 +370,6 @@ export type StorageKind =
 export type TagMatchInput = {
   readonly key: string;
   readonly value?: string | null | undefined;
-};
-
-export type UpdatePolicyInput = {
-  readonly id: string;
-  readonly revision: number;
-  readonly policy: PolicyInput;
 };
 
 export type UpdateRepositoryInput = {
@@ -465,6 +415,383 @@ export type Weekday =
   | 'FRIDAY'
   | 'SATURDAY'
   | 'SUNDAY';
+
+export type PolicyKind =
+  | 'SCHEDULE'
+  | 'SLA';
+
+export type Frequency =
+  | 'DAILY'
+  | 'WEEKLY'
+  | 'MONTHLY'
+  | 'YEARLY';
+
+export type PeriodUnit =
+  | 'DAYS'
+  | 'MONTHS'
+  | 'YEARS';
+
+export type KeyUsage =
+  | 'ALL'
+  | 'ENCRYPTED';
+
+export type PeriodInput = {
+  readonly amount: number;
+  readonly unit?: PeriodUnit;
+};
+
+export type VolumeExclusionsInput = {
+  readonly system?: boolean;
+  readonly volumeIds?: ReadonlyArray<string>;
+  readonly tags?: ReadonlyArray<TagMatchInput>;
+};
+
+export type ScopeInput = {
+  readonly accountId: string;
+  readonly regions: ReadonlyArray<string>;
+  readonly mode: SelectionMode;
+  readonly resourceIds?: ReadonlyArray<string>;
+  readonly tags?: ReadonlyArray<TagMatchInput>;
+  readonly excludedResourceIds?: ReadonlyArray<string>;
+  readonly excludedTags?: ReadonlyArray<TagMatchInput>;
+  readonly excludedVolumes?: VolumeExclusionsInput | null | undefined;
+};
+
+export type RuleInput = {
+  readonly slots: ReadonlyArray<number>;
+  readonly count?: number | null | undefined;
+  readonly period?: PeriodInput | null | undefined;
+};
+
+export type DayRuleInput = {
+  readonly ordinal?: Ordinal;
+  readonly weekday?: Weekday | null | undefined;
+  readonly day?: number | null | undefined;
+};
+
+export type DailyInput = {
+  readonly enabled?: boolean;
+  readonly days: ReadonlyArray<Weekday>;
+  readonly perHour?: number;
+  readonly snapshot: RuleInput;
+  readonly replica?: RuleInput | null | undefined;
+  readonly backup?: RuleInput | null | undefined;
+};
+
+export type WeeklyInput = {
+  readonly enabled?: boolean;
+  readonly hour: number;
+  readonly snapshot: RuleInput;
+  readonly replica?: RuleInput | null | undefined;
+  readonly backup?: RuleInput | null | undefined;
+};
+
+export type MonthlyInput = {
+  readonly enabled?: boolean;
+  readonly hour: number;
+  readonly day: DayRuleInput;
+  readonly snapshot: RuleInput;
+  readonly replica?: RuleInput | null | undefined;
+  readonly backup?: RuleInput | null | undefined;
+  readonly archive?: RuleInput | null | undefined;
+};
+
+export type YearlyInput = {
+  readonly enabled?: boolean;
+  readonly hour: number;
+  readonly day: DayRuleInput;
+  readonly backup?: RuleInput | null | undefined;
+  readonly archive?: RuleInput | null | undefined;
+};
+
+export type ScheduleInput = {
+  readonly timezone?: string;
+  readonly daily?: DailyInput | null | undefined;
+  readonly weekly?: WeeklyInput | null | undefined;
+  readonly monthly?: MonthlyInput | null | undefined;
+  readonly yearly?: YearlyInput | null | undefined;
+};
+
+export type ReplicaTargetInput = {
+  readonly regions?: ReadonlyArray<string>;
+  readonly accountId: string;
+  readonly region: string;
+  readonly encrypt?: boolean;
+  readonly kmsKey?: string | null | undefined;
+  readonly keyUsage?: KeyUsage;
+};
+
+export type ScriptInput = {
+  readonly path: string;
+  readonly arguments?: string;
+};
+
+export type ScriptsInput = {
+  readonly pre?: ScriptInput | null | undefined;
+  readonly post?: ScriptInput | null | undefined;
+  readonly timeoutSeconds?: number;
+  readonly onlyForBackups?: boolean;
+  readonly ignoreMissing?: boolean;
+  readonly ignoreExitCodes?: boolean;
+};
+
+export type GuestInput = {
+  readonly applicationAware?: boolean;
+  readonly linux?: ScriptsInput | null | undefined;
+  readonly windows?: ScriptsInput | null | undefined;
+};
+
+export type TagInput = {
+  readonly key: string;
+  readonly value?: string;
+};
+
+export type NotificationsInput = {
+  readonly recipients: ReadonlyArray<string>;
+  readonly onSuccess?: boolean;
+  readonly onWarning?: boolean;
+  readonly onFailure?: boolean;
+  readonly lastAttemptOnly?: boolean;
+  readonly onlyMissed?: boolean;
+  readonly atMinute?: number | null | undefined;
+};
+
+export type RetentionInput = {
+  readonly snapshots?: number;
+  readonly replicas?: number;
+  readonly backups?: PeriodInput | null | undefined;
+  readonly archives?: PeriodInput | null | undefined;
+};
+
+export type PolicyInput = {
+  readonly name: string;
+  readonly scope: ScopeInput;
+  readonly description?: string;
+  readonly workload?: string;
+  readonly kind?: PolicyKind;
+  readonly enabled?: boolean;
+  readonly priority?: number | null | undefined;
+  readonly schedule?: ScheduleInput | null | undefined;
+  readonly slaTemplateId?: string | null | undefined;
+  readonly storageTemplateId?: string | null | undefined;
+  readonly repositoryId?: string | null | undefined;
+  readonly archiveRepositoryId?: string | null | undefined;
+  readonly replicas?: ReadonlyArray<ReplicaTargetInput>;
+  readonly guest?: GuestInput | null | undefined;
+  readonly copyTags?: boolean;
+  readonly tags?: ReadonlyArray<TagInput>;
+  readonly retention?: RetentionInput | null | undefined;
+  readonly retryAttempts?: number;
+  readonly notifications?: NotificationsInput | null | undefined;
+  readonly verify?: boolean;
+  readonly healthCheck?: HealthCheckInput | null | undefined;
+  readonly dryRun?: boolean;
+  readonly clientMutationId?: string | null | undefined;
+};
+
+export type UpdatePolicyInput = {
+  readonly id: string;
+  readonly edition: number;
+  readonly policy: PolicyInput;
+};
+
+export type StartPolicyInput = {
+  readonly id: string;
+  readonly backup?: boolean;
+  readonly archive?: boolean;
+  readonly dryRun?: boolean;
+  readonly clientMutationId?: string | null | undefined;
+};
+
+export type ClonePolicyInput = {
+  readonly id: string;
+  readonly name: string;
+  readonly dryRun?: boolean;
+  readonly clientMutationId?: string | null | undefined;
+};
+
+export type MoveTo =
+  | 'TOP'
+  | 'UP'
+  | 'DOWN'
+  | 'BOTTOM';
+
+export type MovePolicyInput = {
+  readonly id: string;
+  readonly to: MoveTo;
+  readonly dryRun?: boolean;
+  readonly clientMutationId?: string | null | undefined;
+};
+
+export type AddToPolicyInput = {
+  readonly policyId: string;
+  readonly resourceIds: ReadonlyArray<string>;
+  readonly dryRun?: boolean;
+  readonly clientMutationId?: string | null | undefined;
+};
+
+export type SlaState =
+  | 'NOT_CONFIGURED'
+  | 'NOT_AVAILABLE'
+  | 'MET'
+  | 'MISSED';
+
+export type WindowInput = {
+  readonly start?: number;
+  readonly end?: number;
+};
+
+export type DailyPlanInput = {
+  readonly everyMinutes: number;
+  readonly keep: PeriodInput;
+};
+
+export type WeeklyPlanInput = {
+  readonly days: ReadonlyArray<Weekday>;
+  readonly keep: PeriodInput;
+};
+
+export type MonthlyPlanInput = {
+  readonly months: ReadonlyArray<number>;
+  readonly day: DayRuleInput;
+  readonly keep: PeriodInput;
+};
+
+export type LegPlanInput = {
+  readonly window: WindowInput;
+  readonly daily?: DailyPlanInput | null | undefined;
+  readonly weekly?: WeeklyPlanInput | null | undefined;
+  readonly monthly?: MonthlyPlanInput | null | undefined;
+};
+
+export type ReplicaPlanInput = {
+  readonly firstOf: Frequency;
+  readonly keep: PeriodInput;
+};
+
+export type ArchivePlanInput = {
+  readonly months: ReadonlyArray<number>;
+  readonly keep: PeriodInput;
+};
+
+export type SlaTermsInput = {
+  readonly snapshot: LegPlanInput;
+  readonly replica?: ReplicaPlanInput | null | undefined;
+  readonly backup?: LegPlanInput | null | undefined;
+  readonly archive?: ArchivePlanInput | null | undefined;
+  readonly trackChanges?: boolean;
+  readonly target?: number;
+};
+
+export type RegionRepositoryInput = {
+  readonly region: string;
+  readonly repositoryId: string;
+};
+
+export type LocationInput = {
+  readonly defaultId: string;
+  readonly regions?: ReadonlyArray<RegionRepositoryInput>;
+};
+
+export type SlaTemplateInput = {
+  readonly name: string;
+  readonly description?: string;
+  readonly terms: SlaTermsInput;
+  readonly dryRun?: boolean;
+  readonly clientMutationId?: string | null | undefined;
+};
+
+export type UpdateSlaTemplateInput = {
+  readonly id: string;
+  readonly revision: number;
+  readonly template: SlaTemplateInput;
+};
+
+export type CloneTemplateInput = {
+  readonly id: string;
+  readonly name: string;
+  readonly dryRun?: boolean;
+  readonly clientMutationId?: string | null | undefined;
+};
+
+export type StorageTemplateInput = {
+  readonly name: string;
+  readonly description?: string;
+  readonly backup: LocationInput;
+  readonly archive?: LocationInput | null | undefined;
+  readonly dryRun?: boolean;
+  readonly clientMutationId?: string | null | undefined;
+};
+
+export type UpdateStorageTemplateInput = {
+  readonly id: string;
+  readonly revision: number;
+  readonly template: StorageTemplateInput;
+};
+
+export type ProtectionState =
+  | 'PROTECTED'
+  | 'NOT_PROTECTED';
+
+export type CheckState =
+  | 'OK'
+  | 'WARNING'
+  | 'FAILED';
+
+export type PointSet =
+  | 'SNAPSHOTS'
+  | 'SNAPSHOTS_MANUAL'
+  | 'SNAPSHOTS_LOCAL'
+  | 'SNAPSHOTS_REPLICA'
+  | 'BACKUPS'
+  | 'BACKUPS_STANDARD'
+  | 'BACKUPS_ARCHIVED'
+  | 'EVERYTHING';
+
+export type DeletePointSetInput = {
+  readonly resourceIds: ReadonlyArray<string>;
+  readonly set: PointSet;
+  readonly dryRun?: boolean;
+  readonly clientMutationId?: string | null | undefined;
+};
+
+export type PreferencesInput = {
+  readonly obsoleteSnapshots?: PeriodInput | null | undefined;
+  readonly dryRun?: boolean;
+  readonly clientMutationId?: string | null | undefined;
+};
+
+export type LegState =
+  | 'SUCCESS'
+  | 'WARNING'
+  | 'ERROR'
+  | 'SKIPPED'
+  | 'RUNNING'
+  | 'PENDING';
+
+export type TaskLegName =
+  | 'SNAPSHOT'
+  | 'REPLICA'
+  | 'BACKUP'
+  | 'VERIFICATION'
+  | 'ARCHIVE'
+  | 'GUEST';
+
+export type ManualPlaceInput = {
+  readonly accountId: string;
+  readonly region: string;
+  readonly kmsKey?: string | null | undefined;
+};
+
+export type ManualSnapshotInput = {
+  readonly resourceIds: ReadonlyArray<string>;
+  readonly keepDays?: number | null | undefined;
+  readonly tags?: ReadonlyArray<TagInput>;
+  readonly copyTags?: boolean;
+  readonly place?: ManualPlaceInput | null | undefined;
+  readonly dryRun?: boolean;
+  readonly clientMutationId?: string | null | undefined;
+};
 
 export type SignInMutationVariables = Exact<{
   input: SignInInput;
@@ -537,7 +864,7 @@ export type OverviewQueryVariables = Exact<{
 
 export type OverviewQuery = { readonly overview: { readonly resourceCount: number, readonly protectedCount: number, readonly policyCount: number, readonly repositoryCount: number, readonly pointCount: number, readonly storedBytes: number, readonly sourceBytes: number, readonly sessionsLastDay: ReadonlyArray<{ readonly state: State, readonly count: number }>, readonly runningSessions: ReadonlyArray<{ readonly id: string, readonly kind: SessionKind, readonly name: string, readonly state: State, readonly requestedBy: string, readonly reason: string, readonly createdAt: string, readonly startedAt: string | null, readonly endedAt: string | null, readonly cancelRequested: boolean, readonly progressDone: number, readonly progressTotal: number, readonly bytesRead: number, readonly bytesStored: number, readonly policy: { readonly id: string, readonly name: string } | null }>, readonly lastSessions: ReadonlyArray<{ readonly id: string, readonly kind: SessionKind, readonly name: string, readonly state: State, readonly requestedBy: string, readonly reason: string, readonly createdAt: string, readonly startedAt: string | null, readonly endedAt: string | null, readonly cancelRequested: boolean, readonly progressDone: number, readonly progressTotal: number, readonly bytesRead: number, readonly bytesStored: number, readonly policy: { readonly id: string, readonly name: string } | null }> }, readonly failed: { readonly edges: ReadonlyArray<{ readonly node: { readonly id: string, readonly kind: SessionKind, readonly name: string, readonly state: State, readonly requestedBy: string, readonly reason: string, readonly createdAt: string, readonly startedAt: string | null, readonly endedAt: string | null, readonly cancelRequested: boolean, readonly progressDone: number, readonly progressTotal: number, readonly bytesRead: number, readonly bytesStored: number, readonly policy: { readonly id: string, readonly name: string } | null } }>, readonly pageInfo: { readonly hasNextPage: boolean } }, readonly repositories: { readonly edges: ReadonlyArray<{ readonly node: { readonly id: string, readonly name: string, readonly state: RepositoryState, readonly problem: string | null, readonly incompletePointCount: number } }> }, readonly accounts: { readonly edges: ReadonlyArray<{ readonly node: { readonly id: string, readonly name: string, readonly state: AccountState, readonly problem: string | null } }> }, readonly policies: { readonly edges: ReadonlyArray<{ readonly node: { readonly id: string, readonly name: string, readonly nextRunAt: string | null, readonly resourceCount: number } }> } };
 
-export type PointRowFragment = { readonly id: string, readonly resourceName: string, readonly workload: string, readonly region: string, readonly leg: Leg, readonly at: string, readonly createdAt: string, readonly state: PointState, readonly sizeBytes: number, readonly storedBytes: number, readonly isChangeTrackingBase: boolean, readonly health: Health, readonly provenAt: string | null, readonly provenHow: Proof | null, readonly lockedUntil: string | null, readonly expiresAt: string | null, readonly retrieval: { readonly state: RetrievalState, readonly mode: RetrievalMode, readonly days: number, readonly requestedAt: string, readonly expectedFrom: string, readonly expectedBy: string, readonly availableUntil: string | null } | null, readonly resource: { readonly id: string, readonly name: string }, readonly policy: { readonly id: string, readonly name: string } | null, readonly repository: { readonly id: string, readonly name: string, readonly storageClass: StorageClass } | null, readonly session: { readonly id: string, readonly name: string } | null };
+export type PointRowFragment = { readonly id: string, readonly resourceName: string, readonly workload: string, readonly region: string, readonly leg: Leg, readonly at: string, readonly createdAt: string, readonly state: PointState, readonly sizeBytes: number, readonly storedBytes: number, readonly isChangeTrackingBase: boolean, readonly health: Health, readonly provenAt: string | null, readonly provenHow: Proof | null, readonly lockedUntil: string | null, readonly expiresAt: string | null, readonly flags: ReadonlyArray<Frequency>, readonly manual: boolean, readonly slotAt: string | null, readonly keptBecause: string, readonly baseCost: { readonly usdPerMonth: number } | null, readonly retrieval: { readonly state: RetrievalState, readonly mode: RetrievalMode, readonly days: number, readonly requestedAt: string, readonly expectedFrom: string, readonly expectedBy: string, readonly availableUntil: string | null } | null, readonly resource: { readonly id: string, readonly name: string }, readonly policy: { readonly id: string, readonly name: string } | null, readonly repository: { readonly id: string, readonly name: string, readonly storageClass: StorageClass } | null, readonly session: { readonly id: string, readonly name: string } | null };
 
 export type RestorePointsQueryVariables = Exact<{
   first: number;
@@ -547,7 +874,7 @@ export type RestorePointsQueryVariables = Exact<{
 }>;
 
 
-export type RestorePointsQuery = { readonly restorePoints: { readonly totalCount: number, readonly edges: ReadonlyArray<{ readonly node: { readonly id: string, readonly resourceName: string, readonly workload: string, readonly region: string, readonly leg: Leg, readonly at: string, readonly createdAt: string, readonly state: PointState, readonly sizeBytes: number, readonly storedBytes: number, readonly isChangeTrackingBase: boolean, readonly health: Health, readonly provenAt: string | null, readonly provenHow: Proof | null, readonly lockedUntil: string | null, readonly expiresAt: string | null, readonly retrieval: { readonly state: RetrievalState, readonly mode: RetrievalMode, readonly days: number, readonly requestedAt: string, readonly expectedFrom: string, readonly expectedBy: string, readonly availableUntil: string | null } | null, readonly resource: { readonly id: string, readonly name: string }, readonly policy: { readonly id: string, readonly name: string } | null, readonly repository: { readonly id: string, readonly name: string, readonly storageClass: StorageClass } | null, readonly session: { readonly id: string, readonly name: string } | null } }>, readonly pageInfo: { readonly hasNextPage: boolean } } };
+export type RestorePointsQuery = { readonly restorePoints: { readonly totalCount: number, readonly edges: ReadonlyArray<{ readonly node: { readonly id: string, readonly resourceName: string, readonly workload: string, readonly region: string, readonly leg: Leg, readonly at: string, readonly createdAt: string, readonly state: PointState, readonly sizeBytes: number, readonly storedBytes: number, readonly isChangeTrackingBase: boolean, readonly health: Health, readonly provenAt: string | null, readonly provenHow: Proof | null, readonly lockedUntil: string | null, readonly expiresAt: string | null, readonly flags: ReadonlyArray<Frequency>, readonly manual: boolean, readonly slotAt: string | null, readonly keptBecause: string, readonly baseCost: { readonly usdPerMonth: number } | null, readonly retrieval: { readonly state: RetrievalState, readonly mode: RetrievalMode, readonly days: number, readonly requestedAt: string, readonly expectedFrom: string, readonly expectedBy: string, readonly availableUntil: string | null } | null, readonly resource: { readonly id: string, readonly name: string }, readonly policy: { readonly id: string, readonly name: string } | null, readonly repository: { readonly id: string, readonly name: string, readonly storageClass: StorageClass } | null, readonly session: { readonly id: string, readonly name: string } | null } }>, readonly pageInfo: { readonly hasNextPage: boolean } } };
 
 export type PointDetailQueryVariables = Exact<{
   id: string;
@@ -556,13 +883,15 @@ export type PointDetailQueryVariables = Exact<{
 
 export type PointDetailQuery = { readonly node:
     | { readonly __typename: 'Account' }
-    | { readonly __typename: 'Policy' }
     | { readonly __typename: 'Repository' }
     | { readonly __typename: 'Resource' }
-    | { readonly __typename: 'RestorePoint', readonly details: unknown, readonly id: string, readonly resourceName: string, readonly workload: string, readonly region: string, readonly leg: Leg, readonly at: string, readonly createdAt: string, readonly state: PointState, readonly sizeBytes: number, readonly storedBytes: number, readonly isChangeTrackingBase: boolean, readonly health: Health, readonly provenAt: string | null, readonly provenHow: Proof | null, readonly lockedUntil: string | null, readonly expiresAt: string | null, readonly disks: ReadonlyArray<{ readonly diskId: string, readonly device: string, readonly sizeBytes: number, readonly snapshotId: string | null }>, readonly damage: { readonly foundAt: string, readonly more: number, readonly ranges: ReadonlyArray<{ readonly diskId: string | null, readonly start: number, readonly end: number }> } | null, readonly source: { readonly id: string, readonly at: string } | null, readonly archiveCost: { readonly storageClass: StorageClass, readonly usdPerMonth: number, readonly minimumUntil: string, readonly usdIfDeletedNow: number, readonly pricesOf: string, readonly exactRegion: boolean } | null, readonly resource: { readonly id: string, readonly name: string, readonly awsId: string, readonly present: boolean, readonly account: { readonly id: string, readonly name: string } }, readonly retrieval: { readonly state: RetrievalState, readonly mode: RetrievalMode, readonly days: number, readonly requestedAt: string, readonly expectedFrom: string, readonly expectedBy: string, readonly availableUntil: string | null } | null, readonly policy: { readonly id: string, readonly name: string } | null, readonly repository: { readonly id: string, readonly name: string, readonly storageClass: StorageClass } | null, readonly session: { readonly id: string, readonly name: string } | null }
+    | { readonly __typename: 'RestorePoint', readonly details: unknown, readonly id: string, readonly resourceName: string, readonly workload: string, readonly region: string, readonly leg: Leg, readonly at: string, readonly createdAt: string, readonly state: PointState, readonly sizeBytes: number, readonly storedBytes: number, readonly isChangeTrackingBase: boolean, readonly health: Health, readonly provenAt: string | null, readonly provenHow: Proof | null, readonly lockedUntil: string | null, readonly expiresAt: string | null, readonly flags: ReadonlyArray<Frequency>, readonly manual: boolean, readonly slotAt: string | null, readonly keptBecause: string, readonly disks: ReadonlyArray<{ readonly diskId: string, readonly device: string, readonly sizeBytes: number, readonly snapshotId: string | null }>, readonly damage: { readonly foundAt: string, readonly more: number, readonly ranges: ReadonlyArray<{ readonly diskId: string | null, readonly start: number, readonly end: number }> } | null, readonly source: { readonly id: string, readonly at: string } | null, readonly archiveCost: { readonly storageClass: StorageClass, readonly usdPerMonth: number, readonly minimumUntil: string, readonly usdIfDeletedNow: number, readonly pricesOf: string, readonly exactRegion: boolean } | null, readonly resource: { readonly id: string, readonly name: string, readonly awsId: string, readonly present: boolean, readonly account: { readonly id: string, readonly name: string } }, readonly baseCost: { readonly usdPerMonth: number } | null, readonly retrieval: { readonly state: RetrievalState, readonly mode: RetrievalMode, readonly days: number, readonly requestedAt: string, readonly expectedFrom: string, readonly expectedBy: string, readonly availableUntil: string | null } | null, readonly policy: { readonly id: string, readonly name: string } | null, readonly repository: { readonly id: string, readonly name: string, readonly storageClass: StorageClass } | null, readonly session: { readonly id: string, readonly name: string } | null }
     | { readonly __typename: 'Session' }
     | { readonly __typename: 'Task' }
     | { readonly __typename: 'User' }
+    | { readonly __typename: 'Policy' }
+    | { readonly __typename: 'SlaTemplate' }
+    | { readonly __typename: 'StorageTemplate' }
    | null };
 
 export type RestoreTargetsQueryVariables = Exact<{
@@ -632,9 +961,24 @@ export type ExtendRetrievalMutationVariables = Exact<{
 
 export type ExtendRetrievalMutation = { readonly extendRetrieval: { readonly session: { readonly id: string, readonly name: string, readonly kind: SessionKind, readonly state: State } | null } };
 
-export type SchedulePartsFragment = { readonly snapshotHours: ReadonlyArray<number>, readonly backupHours: ReadonlyArray<number>, readonly days: ReadonlyArray<Weekday>, readonly timezone: string };
+export type DeleteRestorePointSetMutationVariables = Exact<{
+  input: DeletePointSetInput;
+}>;
 
-export type PolicyRowFragment = { readonly id: string, readonly name: string, readonly description: string, readonly workload: string, readonly enabled: boolean, readonly priority: number, readonly nextRunAt: string | null, readonly resourceCount: number, readonly updatedAt: string, readonly revision: number, readonly verify: boolean, readonly schedule: { readonly snapshotHours: ReadonlyArray<number>, readonly backupHours: ReadonlyArray<number>, readonly days: ReadonlyArray<Weekday>, readonly timezone: string } | null, readonly retention: { readonly snapshots: number, readonly backupDays: number }, readonly healthCheck: { readonly ordinal: Ordinal, readonly weekday: Weekday } | null, readonly repository: { readonly id: string, readonly name: string } | null, readonly lastSession: { readonly id: string, readonly state: State, readonly createdAt: string, readonly endedAt: string | null } | null, readonly scope: { readonly regions: ReadonlyArray<string>, readonly mode: SelectionMode, readonly account: { readonly id: string, readonly name: string } } };
+
+export type DeleteRestorePointSetMutation = { readonly deleteRestorePointSet: { readonly count: number, readonly session: { readonly id: string, readonly name: string, readonly kind: SessionKind, readonly state: State } | null } };
+
+export type PeriodPartsFragment = { readonly amount: number, readonly unit: PeriodUnit };
+
+export type RulePartsFragment = { readonly slots: ReadonlyArray<number>, readonly count: number | null, readonly period: { readonly amount: number, readonly unit: PeriodUnit } | null };
+
+export type DayRulePartsFragment = { readonly ordinal: Ordinal, readonly weekday: Weekday | null, readonly day: number | null };
+
+export type SchedulePartsFragment = { readonly timezone: string, readonly daily: { readonly enabled: boolean, readonly days: ReadonlyArray<Weekday>, readonly perHour: number, readonly snapshot: { readonly slots: ReadonlyArray<number>, readonly count: number | null, readonly period: { readonly amount: number, readonly unit: PeriodUnit } | null }, readonly replica: { readonly slots: ReadonlyArray<number>, readonly count: number | null, readonly period: { readonly amount: number, readonly unit: PeriodUnit } | null } | null, readonly backup: { readonly slots: ReadonlyArray<number>, readonly count: number | null, readonly period: { readonly amount: number, readonly unit: PeriodUnit } | null } | null } | null, readonly weekly: { readonly enabled: boolean, readonly hour: number, readonly snapshot: { readonly slots: ReadonlyArray<number>, readonly count: number | null, readonly period: { readonly amount: number, readonly unit: PeriodUnit } | null }, readonly replica: { readonly slots: ReadonlyArray<number>, readonly count: number | null, readonly period: { readonly amount: number, readonly unit: PeriodUnit } | null } | null, readonly backup: { readonly slots: ReadonlyArray<number>, readonly count: number | null, readonly period: { readonly amount: number, readonly unit: PeriodUnit } | null } | null } | null, readonly monthly: { readonly enabled: boolean, readonly hour: number, readonly day: { readonly ordinal: Ordinal, readonly weekday: Weekday | null, readonly day: number | null }, readonly snapshot: { readonly slots: ReadonlyArray<number>, readonly count: number | null, readonly period: { readonly amount: number, readonly unit: PeriodUnit } | null }, readonly replica: { readonly slots: ReadonlyArray<number>, readonly count: number | null, readonly period: { readonly amount: number, readonly unit: PeriodUnit } | null } | null, readonly backup: { readonly slots: ReadonlyArray<number>, readonly count: number | null, readonly period: { readonly amount: number, readonly unit: PeriodUnit } | null } | null, readonly archive: { readonly slots: ReadonlyArray<number>, readonly count: number | null, readonly period: { readonly amount: number, readonly unit: PeriodUnit } | null } | null } | null, readonly yearly: { readonly enabled: boolean, readonly hour: number, readonly day: { readonly ordinal: Ordinal, readonly weekday: Weekday | null, readonly day: number | null }, readonly backup: { readonly slots: ReadonlyArray<number>, readonly count: number | null, readonly period: { readonly amount: number, readonly unit: PeriodUnit } | null } | null, readonly archive: { readonly slots: ReadonlyArray<number>, readonly count: number | null, readonly period: { readonly amount: number, readonly unit: PeriodUnit } | null } | null } | null };
+
+export type ScriptsPartsFragment = { readonly timeoutSeconds: number, readonly onlyForBackups: boolean, readonly ignoreMissing: boolean, readonly ignoreExitCodes: boolean, readonly pre: { readonly path: string, readonly arguments: string } | null, readonly post: { readonly path: string, readonly arguments: string } | null };
+
+export type PolicyRowFragment = { readonly id: string, readonly name: string, readonly description: string, readonly workload: string, readonly kind: PolicyKind, readonly enabled: boolean, readonly priority: number, readonly nextRunAt: string | null, readonly resourceCount: number, readonly updatedAt: string, readonly edition: number, readonly verify: boolean, readonly schedule: { readonly timezone: string, readonly daily: { readonly enabled: boolean, readonly days: ReadonlyArray<Weekday>, readonly perHour: number, readonly snapshot: { readonly slots: ReadonlyArray<number>, readonly count: number | null, readonly period: { readonly amount: number, readonly unit: PeriodUnit } | null }, readonly replica: { readonly slots: ReadonlyArray<number>, readonly count: number | null, readonly period: { readonly amount: number, readonly unit: PeriodUnit } | null } | null, readonly backup: { readonly slots: ReadonlyArray<number>, readonly count: number | null, readonly period: { readonly amount: number, readonly unit: PeriodUnit } | null } | null } | null, readonly weekly: { readonly enabled: boolean, readonly hour: number, readonly snapshot: { readonly slots: ReadonlyArray<number>, readonly count: number | null, readonly period: { readonly amount: number, readonly unit: PeriodUnit } | null }, readonly replica: { readonly slots: ReadonlyArray<number>, readonly count: number | null, readonly period: { readonly amount: number, readonly unit: PeriodUnit } | null } | null, readonly backup: { readonly slots: ReadonlyArray<number>, readonly count: number | null, readonly period: { readonly amount: number, readonly unit: PeriodUnit } | null } | null } | null, readonly monthly: { readonly enabled: boolean, readonly hour: number, readonly day: { readonly ordinal: Ordinal, readonly weekday: Weekday | null, readonly day: number | null }, readonly snapshot: { readonly slots: ReadonlyArray<number>, readonly count: number | null, readonly period: { readonly amount: number, readonly unit: PeriodUnit } | null }, readonly replica: { readonly slots: ReadonlyArray<number>, readonly count: number | null, readonly period: { readonly amount: number, readonly unit: PeriodUnit } | null } | null, readonly backup: { readonly slots: ReadonlyArray<number>, readonly count: number | null, readonly period: { readonly amount: number, readonly unit: PeriodUnit } | null } | null, readonly archive: { readonly slots: ReadonlyArray<number>, readonly count: number | null, readonly period: { readonly amount: number, readonly unit: PeriodUnit } | null } | null } | null, readonly yearly: { readonly enabled: boolean, readonly hour: number, readonly day: { readonly ordinal: Ordinal, readonly weekday: Weekday | null, readonly day: number | null }, readonly backup: { readonly slots: ReadonlyArray<number>, readonly count: number | null, readonly period: { readonly amount: number, readonly unit: PeriodUnit } | null } | null, readonly archive: { readonly slots: ReadonlyArray<number>, readonly count: number | null, readonly period: { readonly amount: number, readonly unit: PeriodUnit } | null } | null } | null } | null, readonly slaTemplate: { readonly id: string, readonly name: string } | null, readonly storageTemplate: { readonly id: string, readonly name: string } | null, readonly repository: { readonly id: string, readonly name: string } | null, readonly archiveRepository: { readonly id: string, readonly name: string } | null, readonly healthCheck: { readonly ordinal: Ordinal, readonly weekday: Weekday } | null, readonly lastSession: { readonly id: string, readonly state: State, readonly createdAt: string, readonly endedAt: string | null } | null, readonly scope: { readonly regions: ReadonlyArray<string>, readonly mode: SelectionMode, readonly account: { readonly id: string, readonly name: string } } };
 
 export type PoliciesQueryVariables = Exact<{
   first: number;
@@ -644,7 +988,20 @@ export type PoliciesQueryVariables = Exact<{
 }>;
 
 
-export type PoliciesQuery = { readonly policies: { readonly totalCount: number, readonly edges: ReadonlyArray<{ readonly node: { readonly id: string, readonly name: string, readonly description: string, readonly workload: string, readonly enabled: boolean, readonly priority: number, readonly nextRunAt: string | null, readonly resourceCount: number, readonly updatedAt: string, readonly revision: number, readonly verify: boolean, readonly schedule: { readonly snapshotHours: ReadonlyArray<number>, readonly backupHours: ReadonlyArray<number>, readonly days: ReadonlyArray<Weekday>, readonly timezone: string } | null, readonly retention: { readonly snapshots: number, readonly backupDays: number }, readonly healthCheck: { readonly ordinal: Ordinal, readonly weekday: Weekday } | null, readonly repository: { readonly id: string, readonly name: string } | null, readonly lastSession: { readonly id: string, readonly state: State, readonly createdAt: string, readonly endedAt: string | null } | null, readonly scope: { readonly regions: ReadonlyArray<string>, readonly mode: SelectionMode, readonly account: { readonly id: string, readonly name: string } } } }>, readonly pageInfo: { readonly hasNextPage: boolean } } };
+export type PoliciesQuery = { readonly policies: { readonly totalCount: number, readonly edges: ReadonlyArray<{ readonly node: { readonly id: string, readonly name: string, readonly description: string, readonly workload: string, readonly kind: PolicyKind, readonly enabled: boolean, readonly priority: number, readonly nextRunAt: string | null, readonly resourceCount: number, readonly updatedAt: string, readonly edition: number, readonly verify: boolean, readonly schedule: { readonly timezone: string, readonly daily: { readonly enabled: boolean, readonly days: ReadonlyArray<Weekday>, readonly perHour: number, readonly snapshot: { readonly slots: ReadonlyArray<number>, readonly count: number | null, readonly period: { readonly amount: number, readonly unit: PeriodUnit } | null }, readonly replica: { readonly slots: ReadonlyArray<number>, readonly count: number | null, readonly period: { readonly amount: number, readonly unit: PeriodUnit } | null } | null, readonly backup: { readonly slots: ReadonlyArray<number>, readonly count: number | null, readonly period: { readonly amount: number, readonly unit: PeriodUnit } | null } | null } | null, readonly weekly: { readonly enabled: boolean, readonly hour: number, readonly snapshot: { readonly slots: ReadonlyArray<number>, readonly count: number | null, readonly period: { readonly amount: number, readonly unit: PeriodUnit } | null }, readonly replica: { readonly slots: ReadonlyArray<number>, readonly count: number | null, readonly period: { readonly amount: number, readonly unit: PeriodUnit } | null } | null, readonly backup: { readonly slots: ReadonlyArray<number>, readonly count: number | null, readonly period: { readonly amount: number, readonly unit: PeriodUnit } | null } | null } | null, readonly monthly: { readonly enabled: boolean, readonly hour: number, readonly day: { readonly ordinal: Ordinal, readonly weekday: Weekday | null, readonly day: number | null }, readonly snapshot: { readonly slots: ReadonlyArray<number>, readonly count: number | null, readonly period: { readonly amount: number, readonly unit: PeriodUnit } | null }, readonly replica: { readonly slots: ReadonlyArray<number>, readonly count: number | null, readonly period: { readonly amount: number, readonly unit: PeriodUnit } | null } | null, readonly backup: { readonly slots: ReadonlyArray<number>, readonly count: number | null, readonly period: { readonly amount: number, readonly unit: PeriodUnit } | null } | null, readonly archive: { readonly slots: ReadonlyArray<number>, readonly count: number | null, readonly period: { readonly amount: number, readonly unit: PeriodUnit } | null } | null } | null, readonly yearly: { readonly enabled: boolean, readonly hour: number, readonly day: { readonly ordinal: Ordinal, readonly weekday: Weekday | null, readonly day: number | null }, readonly backup: { readonly slots: ReadonlyArray<number>, readonly count: number | null, readonly period: { readonly amount: number, readonly unit: PeriodUnit } | null } | null, readonly archive: { readonly slots: ReadonlyArray<number>, readonly count: number | null, readonly period: { readonly amount: number, readonly unit: PeriodUnit } | null } | null } | null } | null, readonly slaTemplate: { readonly id: string, readonly name: string } | null, readonly storageTemplate: { readonly id: string, readonly name: string } | null, readonly repository: { readonly id: string, readonly name: string } | null, readonly archiveRepository: { readonly id: string, readonly name: string } | null, readonly healthCheck: { readonly ordinal: Ordinal, readonly weekday: Weekday } | null, readonly lastSession: { readonly id: string, readonly state: State, readonly createdAt: string, readonly endedAt: string | null } | null, readonly scope: { readonly regions: ReadonlyArray<string>, readonly mode: SelectionMode, readonly account: { readonly id: string, readonly name: string } } } }>, readonly pageInfo: { readonly hasNextPage: boolean } } };
+
+export type CompliancePartsFragment = { readonly start: string, readonly end: string, readonly state: SlaState, readonly percent: number | null, readonly target: number, readonly met: number, readonly missed: number, readonly removed: number };
+
+export type SlaPoliciesQueryVariables = Exact<{
+  first: number;
+  offset?: number | null | undefined;
+  filter?: PolicyFilter | null | undefined;
+  order?: ReadonlyArray<PolicyOrder> | null | undefined;
+  period: Frequency;
+}>;
+
+
+export type SlaPoliciesQuery = { readonly policies: { readonly totalCount: number, readonly edges: ReadonlyArray<{ readonly node: { readonly id: string, readonly name: string, readonly description: string, readonly workload: string, readonly kind: PolicyKind, readonly enabled: boolean, readonly priority: number, readonly nextRunAt: string | null, readonly resourceCount: number, readonly updatedAt: string, readonly edition: number, readonly verify: boolean, readonly snapshots: ReadonlyArray<{ readonly start: string, readonly end: string, readonly state: SlaState, readonly percent: number | null, readonly target: number, readonly met: number, readonly missed: number, readonly removed: number }>, readonly replicas: ReadonlyArray<{ readonly start: string, readonly end: string, readonly state: SlaState, readonly percent: number | null, readonly target: number, readonly met: number, readonly missed: number, readonly removed: number }>, readonly backups: ReadonlyArray<{ readonly start: string, readonly end: string, readonly state: SlaState, readonly percent: number | null, readonly target: number, readonly met: number, readonly missed: number, readonly removed: number }>, readonly archives: ReadonlyArray<{ readonly start: string, readonly end: string, readonly state: SlaState, readonly percent: number | null, readonly target: number, readonly met: number, readonly missed: number, readonly removed: number }>, readonly schedule: { readonly timezone: string, readonly daily: { readonly enabled: boolean, readonly days: ReadonlyArray<Weekday>, readonly perHour: number, readonly snapshot: { readonly slots: ReadonlyArray<number>, readonly count: number | null, readonly period: { readonly amount: number, readonly unit: PeriodUnit } | null }, readonly replica: { readonly slots: ReadonlyArray<number>, readonly count: number | null, readonly period: { readonly amount: number, readonly unit: PeriodUnit } | null } | null, readonly backup: { readonly slots: ReadonlyArray<number>, readonly count: number | null, readonly period: { readonly amount: number, readonly unit: PeriodUnit } | null } | null } | null, readonly weekly: { readonly enabled: boolean, readonly hour: number, readonly snapshot: { readonly slots: ReadonlyArray<number>, readonly count: number | null, readonly period: { readonly amount: number, readonly unit: PeriodUnit } | null }, readonly replica: { readonly slots: ReadonlyArray<number>, readonly count: number | null, readonly period: { readonly amount: number, readonly unit: PeriodUnit } | null } | null, readonly backup: { readonly slots: ReadonlyArray<number>, readonly count: number | null, readonly period: { readonly amount: number, readonly unit: PeriodUnit } | null } | null } | null, readonly monthly: { readonly enabled: boolean, readonly hour: number, readonly day: { readonly ordinal: Ordinal, readonly weekday: Weekday | null, readonly day: number | null }, readonly snapshot: { readonly slots: ReadonlyArray<number>, readonly count: number | null, readonly period: { readonly amount: number, readonly unit: PeriodUnit } | null }, readonly replica: { readonly slots: ReadonlyArray<number>, readonly count: number | null, readonly period: { readonly amount: number, readonly unit: PeriodUnit } | null } | null, readonly backup: { readonly slots: ReadonlyArray<number>, readonly count: number | null, readonly period: { readonly amount: number, readonly unit: PeriodUnit } | null } | null, readonly archive: { readonly slots: ReadonlyArray<number>, readonly count: number | null, readonly period: { readonly amount: number, readonly unit: PeriodUnit } | null } | null } | null, readonly yearly: { readonly enabled: boolean, readonly hour: number, readonly day: { readonly ordinal: Ordinal, readonly weekday: Weekday | null, readonly day: number | null }, readonly backup: { readonly slots: ReadonlyArray<number>, readonly count: number | null, readonly period: { readonly amount: number, readonly unit: PeriodUnit } | null } | null, readonly archive: { readonly slots: ReadonlyArray<number>, readonly count: number | null, readonly period: { readonly amount: number, readonly unit: PeriodUnit } | null } | null } | null } | null, readonly slaTemplate: { readonly id: string, readonly name: string } | null, readonly storageTemplate: { readonly id: string, readonly name: string } | null, readonly repository: { readonly id: string, readonly name: string } | null, readonly archiveRepository: { readonly id: string, readonly name: string } | null, readonly healthCheck: { readonly ordinal: Ordinal, readonly weekday: Weekday } | null, readonly lastSession: { readonly id: string, readonly state: State, readonly createdAt: string, readonly endedAt: string | null } | null, readonly scope: { readonly regions: ReadonlyArray<string>, readonly mode: SelectionMode, readonly account: { readonly id: string, readonly name: string } } } }>, readonly pageInfo: { readonly hasNextPage: boolean } } };
 
 export type PolicyDetailQueryVariables = Exact<{
   id: string;
@@ -653,14 +1010,109 @@ export type PolicyDetailQueryVariables = Exact<{
 
 export type PolicyDetailQuery = { readonly node:
     | { readonly __typename: 'Account' }
-    | { readonly __typename: 'Policy', readonly createdAt: string, readonly retryAttempts: number, readonly copyTags: boolean, readonly id: string, readonly name: string, readonly description: string, readonly workload: string, readonly enabled: boolean, readonly priority: number, readonly nextRunAt: string | null, readonly resourceCount: number, readonly updatedAt: string, readonly revision: number, readonly verify: boolean, readonly scope: { readonly regions: ReadonlyArray<string>, readonly mode: SelectionMode, readonly account: { readonly id: string, readonly name: string }, readonly resources: ReadonlyArray<{ readonly id: string, readonly name: string, readonly awsId: string, readonly region: string }>, readonly tags: ReadonlyArray<{ readonly key: string, readonly value: string | null }>, readonly excludedResources: ReadonlyArray<{ readonly id: string, readonly name: string, readonly awsId: string, readonly region: string }>, readonly excludedTags: ReadonlyArray<{ readonly key: string, readonly value: string | null }> }, readonly schedule: { readonly snapshotHours: ReadonlyArray<number>, readonly backupHours: ReadonlyArray<number>, readonly days: ReadonlyArray<Weekday>, readonly timezone: string } | null, readonly retention: { readonly snapshots: number, readonly backupDays: number }, readonly healthCheck: { readonly ordinal: Ordinal, readonly weekday: Weekday } | null, readonly repository: { readonly id: string, readonly name: string } | null, readonly lastSession: { readonly id: string, readonly state: State, readonly createdAt: string, readonly endedAt: string | null } | null }
     | { readonly __typename: 'Repository' }
     | { readonly __typename: 'Resource' }
     | { readonly __typename: 'RestorePoint' }
     | { readonly __typename: 'Session' }
     | { readonly __typename: 'Task' }
     | { readonly __typename: 'User' }
+    | { readonly __typename: 'Policy', readonly createdAt: string, readonly retryAttempts: number, readonly copyTags: boolean, readonly id: string, readonly name: string, readonly description: string, readonly workload: string, readonly kind: PolicyKind, readonly enabled: boolean, readonly priority: number, readonly nextRunAt: string | null, readonly resourceCount: number, readonly updatedAt: string, readonly edition: number, readonly verify: boolean, readonly tags: ReadonlyArray<{ readonly key: string, readonly value: string }>, readonly retention: { readonly snapshots: number, readonly replicas: number, readonly backups: { readonly amount: number, readonly unit: PeriodUnit }, readonly archives: { readonly amount: number, readonly unit: PeriodUnit } }, readonly replicas: ReadonlyArray<{ readonly regions: ReadonlyArray<string>, readonly region: string, readonly encrypt: boolean, readonly kmsKey: string | null, readonly keyUsage: KeyUsage, readonly account: { readonly id: string, readonly name: string } }>, readonly guest: { readonly applicationAware: boolean, readonly linux: { readonly timeoutSeconds: number, readonly onlyForBackups: boolean, readonly ignoreMissing: boolean, readonly ignoreExitCodes: boolean, readonly pre: { readonly path: string, readonly arguments: string } | null, readonly post: { readonly path: string, readonly arguments: string } | null } | null, readonly windows: { readonly timeoutSeconds: number, readonly onlyForBackups: boolean, readonly ignoreMissing: boolean, readonly ignoreExitCodes: boolean, readonly pre: { readonly path: string, readonly arguments: string } | null, readonly post: { readonly path: string, readonly arguments: string } | null } | null }, readonly notifications: { readonly recipients: ReadonlyArray<string>, readonly onSuccess: boolean, readonly onWarning: boolean, readonly onFailure: boolean, readonly lastAttemptOnly: boolean, readonly onlyMissed: boolean, readonly atMinute: number | null } | null, readonly scope: { readonly regions: ReadonlyArray<string>, readonly mode: SelectionMode, readonly account: { readonly id: string, readonly name: string }, readonly resources: ReadonlyArray<{ readonly id: string, readonly name: string, readonly awsId: string, readonly region: string }>, readonly tags: ReadonlyArray<{ readonly key: string, readonly value: string | null }>, readonly excludedResources: ReadonlyArray<{ readonly id: string, readonly name: string, readonly awsId: string, readonly region: string }>, readonly excludedTags: ReadonlyArray<{ readonly key: string, readonly value: string | null }>, readonly excludedVolumes: { readonly system: boolean, readonly volumeIds: ReadonlyArray<string>, readonly tags: ReadonlyArray<{ readonly key: string, readonly value: string | null }> } }, readonly schedule: { readonly timezone: string, readonly daily: { readonly enabled: boolean, readonly days: ReadonlyArray<Weekday>, readonly perHour: number, readonly snapshot: { readonly slots: ReadonlyArray<number>, readonly count: number | null, readonly period: { readonly amount: number, readonly unit: PeriodUnit } | null }, readonly replica: { readonly slots: ReadonlyArray<number>, readonly count: number | null, readonly period: { readonly amount: number, readonly unit: PeriodUnit } | null } | null, readonly backup: { readonly slots: ReadonlyArray<number>, readonly count: number | null, readonly period: { readonly amount: number, readonly unit: PeriodUnit } | null } | null } | null, readonly weekly: { readonly enabled: boolean, readonly hour: number, readonly snapshot: { readonly slots: ReadonlyArray<number>, readonly count: number | null, readonly period: { readonly amount: number, readonly unit: PeriodUnit } | null }, readonly replica: { readonly slots: ReadonlyArray<number>, readonly count: number | null, readonly period: { readonly amount: number, readonly unit: PeriodUnit } | null } | null, readonly backup: { readonly slots: ReadonlyArray<number>, readonly count: number | null, readonly period: { readonly amount: number, readonly unit: PeriodUnit } | null } | null } | null, readonly monthly: { readonly enabled: boolean, readonly hour: number, readonly day: { readonly ordinal: Ordinal, readonly weekday: Weekday | null, readonly day: number | null }, readonly snapshot: { readonly slots: ReadonlyArray<number>, readonly count: number | null, readonly period: { readonly amount: number, readonly unit: PeriodUnit } | null }, readonly replica: { readonly slots: ReadonlyArray<number>, readonly count: number | null, readonly period: { readonly amount: number, readonly unit: PeriodUnit } | null } | null, readonly backup: { readonly slots: ReadonlyArray<number>, readonly count: number | null, readonly period: { readonly amount: number, readonly unit: PeriodUnit } | null } | null, readonly archive: { readonly slots: ReadonlyArray<number>, readonly count: number | null, readonly period: { readonly amount: number, readonly unit: PeriodUnit } | null } | null } | null, readonly yearly: { readonly enabled: boolean, readonly hour: number, readonly day: { readonly ordinal: Ordinal, readonly weekday: Weekday | null, readonly day: number | null }, readonly backup: { readonly slots: ReadonlyArray<number>, readonly count: number | null, readonly period: { readonly amount: number, readonly unit: PeriodUnit } | null } | null, readonly archive: { readonly slots: ReadonlyArray<number>, readonly count: number | null, readonly period: { readonly amount: number, readonly unit: PeriodUnit } | null } | null } | null } | null, readonly slaTemplate: { readonly id: string, readonly name: string } | null, readonly storageTemplate: { readonly id: string, readonly name: string } | null, readonly repository: { readonly id: string, readonly name: string } | null, readonly archiveRepository: { readonly id: string, readonly name: string } | null, readonly healthCheck: { readonly ordinal: Ordinal, readonly weekday: Weekday } | null, readonly lastSession: { readonly id: string, readonly state: State, readonly createdAt: string, readonly endedAt: string | null } | null }
+    | { readonly __typename: 'SlaTemplate' }
+    | { readonly __typename: 'StorageTemplate' }
    | null };
+
+export type PolicyPreviewQueryVariables = Exact<{
+  input: PolicyInput;
+  id?: string | null | undefined;
+}>;
+
+
+export type PolicyPreviewQuery = { readonly previewPolicy: { readonly warnings: ReadonlyArray<string>, readonly scheduleText: string, readonly coveredCount: number, readonly totalBytes: number, readonly problems: ReadonlyArray<{ readonly path: string, readonly message: string }>, readonly nextRuns: ReadonlyArray<{ readonly at: string, readonly regions: ReadonlyArray<string>, readonly legs: ReadonlyArray<{ readonly leg: Leg, readonly flags: ReadonlyArray<Frequency> }> }>, readonly keeps: ReadonlyArray<{ readonly leg: Leg, readonly frequency: Frequency | null, readonly text: string }>, readonly covered: ReadonlyArray<{ readonly covered: boolean, readonly reason: string, readonly resource: { readonly id: string, readonly name: string, readonly awsId: string, readonly region: string, readonly sizeBytes: number }, readonly claimedBy: { readonly id: string, readonly name: string } | null }> } };
+
+export type ForecastPartsFragment = { readonly runs: ReadonlyArray<{ readonly at: string, readonly regions: ReadonlyArray<string>, readonly legs: ReadonlyArray<{ readonly leg: Leg, readonly flags: ReadonlyArray<Frequency>, readonly made: number }>, readonly removed: ReadonlyArray<{ readonly leg: Leg, readonly oldestAt: string, readonly reason: string, readonly count: number }>, readonly kept: ReadonlyArray<{ readonly leg: Leg, readonly count: number }> }> };
+
+export type ForecastPolicyQueryVariables = Exact<{
+  input: PolicyInput;
+  id?: string | null | undefined;
+  days: number;
+}>;
+
+
+export type ForecastPolicyQuery = { readonly forecastPolicy: { readonly runs: ReadonlyArray<{ readonly at: string, readonly regions: ReadonlyArray<string>, readonly legs: ReadonlyArray<{ readonly leg: Leg, readonly flags: ReadonlyArray<Frequency>, readonly made: number }>, readonly removed: ReadonlyArray<{ readonly leg: Leg, readonly oldestAt: string, readonly reason: string, readonly count: number }>, readonly kept: ReadonlyArray<{ readonly leg: Leg, readonly count: number }> }> } };
+
+export type PolicyForecastQueryVariables = Exact<{
+  id: string;
+  days: number;
+}>;
+
+
+export type PolicyForecastQuery = { readonly node:
+    | { readonly __typename: 'Account' }
+    | { readonly __typename: 'Repository' }
+    | { readonly __typename: 'Resource' }
+    | { readonly __typename: 'RestorePoint' }
+    | { readonly __typename: 'Session' }
+    | { readonly __typename: 'Task' }
+    | { readonly __typename: 'User' }
+    | { readonly __typename: 'Policy', readonly forecast: { readonly runs: ReadonlyArray<{ readonly at: string, readonly regions: ReadonlyArray<string>, readonly legs: ReadonlyArray<{ readonly leg: Leg, readonly flags: ReadonlyArray<Frequency>, readonly made: number }>, readonly removed: ReadonlyArray<{ readonly leg: Leg, readonly oldestAt: string, readonly reason: string, readonly count: number }>, readonly kept: ReadonlyArray<{ readonly leg: Leg, readonly count: number }> }> } }
+    | { readonly __typename: 'SlaTemplate' }
+    | { readonly __typename: 'StorageTemplate' }
+   | null };
+
+export type PolicyComplianceQueryVariables = Exact<{
+  id: string;
+  leg: Leg;
+  period: Frequency;
+  asItWas: boolean;
+}>;
+
+
+export type PolicyComplianceQuery = { readonly node:
+    | { readonly __typename: 'Account' }
+    | { readonly __typename: 'Repository' }
+    | { readonly __typename: 'Resource' }
+    | { readonly __typename: 'RestorePoint' }
+    | { readonly __typename: 'Session' }
+    | { readonly __typename: 'Task' }
+    | { readonly __typename: 'User' }
+    | { readonly __typename: 'Policy', readonly compliance: ReadonlyArray<{ readonly start: string, readonly end: string, readonly state: SlaState, readonly percent: number | null, readonly target: number, readonly met: number, readonly missed: number, readonly removed: number }> }
+    | { readonly __typename: 'SlaTemplate' }
+    | { readonly __typename: 'StorageTemplate' }
+   | null };
+
+export type ComplianceEntryQueryVariables = Exact<{
+  policyId: string;
+  leg: Leg;
+  period: Frequency;
+  start: string;
+  asItWas: boolean;
+}>;
+
+
+export type ComplianceEntryQuery = { readonly complianceEntry: ReadonlyArray<{ readonly state: SlaState, readonly percent: number | null, readonly made: number, readonly expected: number, readonly removed: boolean, readonly resource: { readonly id: string, readonly name: string, readonly awsId: string, readonly region: string }, readonly sessions: ReadonlyArray<{ readonly id: string, readonly name: string, readonly state: State, readonly createdAt: string }> }> };
+
+export type EstimatePolicyQueryVariables = Exact<{
+  input: PolicyInput;
+  id?: string | null | undefined;
+}>;
+
+
+export type EstimatePolicyQuery = { readonly estimatePolicy: { readonly currency: string, readonly priceDate: string, readonly priceSource: string, readonly totalUsd: number, readonly csv: string, readonly lines: ReadonlyArray<{ readonly leg: Leg | null, readonly what: string, readonly quantity: number, readonly unit: string, readonly usdPerMonth: number, readonly resource: { readonly id: string, readonly name: string } | null }>, readonly totals: ReadonlyArray<{ readonly leg: Leg | null, readonly what: string, readonly usdPerMonth: number }> } };
+
+export type TestPolicyConfigurationQueryVariables = Exact<{
+  input: PolicyInput;
+  id?: string | null | undefined;
+}>;
+
+
+export type TestPolicyConfigurationQuery = { readonly testPolicyConfiguration: { readonly missingPermissions: unknown, readonly checks: ReadonlyArray<{ readonly subject: string, readonly what: string, readonly state: CheckState, readonly message: string, readonly remedy: string | null }> } };
+
+export type PoliciesForQueryVariables = Exact<{
+  resourceIds: ReadonlyArray<string>;
+}>;
+
+
+export type PoliciesForQuery = { readonly policiesFor: ReadonlyArray<{ readonly id: string, readonly name: string, readonly kind: PolicyKind, readonly description: string, readonly enabled: boolean, readonly resourceCount: number, readonly scope: { readonly regions: ReadonlyArray<string> } }> };
 
 export type PolicyChoicesQueryVariables = Exact<{ [key: string]: never; }>;
 
@@ -693,14 +1145,14 @@ export type EnablePolicyMutationVariables = Exact<{
 }>;
 
 
-export type EnablePolicyMutation = { readonly enablePolicy: { readonly policy: { readonly id: string, readonly name: string, readonly enabled: boolean, readonly nextRunAt: string | null, readonly revision: number } | null } };
+export type EnablePolicyMutation = { readonly enablePolicy: { readonly policy: { readonly id: string, readonly name: string, readonly enabled: boolean, readonly nextRunAt: string | null, readonly edition: number } | null } };
 
 export type DisablePolicyMutationVariables = Exact<{
   input: IdInput;
 }>;
 
 
-export type DisablePolicyMutation = { readonly disablePolicy: { readonly policy: { readonly id: string, readonly name: string, readonly enabled: boolean, readonly nextRunAt: string | null, readonly revision: number } | null } };
+export type DisablePolicyMutation = { readonly disablePolicy: { readonly policy: { readonly id: string, readonly name: string, readonly enabled: boolean, readonly nextRunAt: string | null, readonly edition: number } | null } };
 
 export type StartPolicyMutationVariables = Exact<{
   input: StartPolicyInput;
@@ -723,6 +1175,46 @@ export type DeletePolicyMutationVariables = Exact<{
 
 export type DeletePolicyMutation = { readonly deletePolicy: { readonly id: string } };
 
+export type ClonePolicyMutationVariables = Exact<{
+  input: ClonePolicyInput;
+}>;
+
+
+export type ClonePolicyMutation = { readonly clonePolicy: { readonly policy: { readonly id: string, readonly name: string } | null } };
+
+export type MovePolicyMutationVariables = Exact<{
+  input: MovePolicyInput;
+}>;
+
+
+export type MovePolicyMutation = { readonly movePolicy: { readonly policy: { readonly id: string, readonly name: string, readonly priority: number } | null } };
+
+export type StopPolicyMutationVariables = Exact<{
+  input: IdInput;
+}>;
+
+
+export type StopPolicyMutation = { readonly stopPolicy: { readonly policy: { readonly id: string, readonly name: string } | null } };
+
+export type AddToPolicyMutationVariables = Exact<{
+  input: AddToPolicyInput;
+}>;
+
+
+export type AddToPolicyMutation = { readonly addToPolicy: { readonly policy: { readonly id: string, readonly name: string, readonly resourceCount: number } | null } };
+
+export type PreferencesQueryVariables = Exact<{ [key: string]: never; }>;
+
+
+export type PreferencesQuery = { readonly preferences: { readonly obsoleteSnapshots: { readonly amount: number, readonly unit: PeriodUnit } | null } };
+
+export type UpdatePreferencesMutationVariables = Exact<{
+  input: PreferencesInput;
+}>;
+
+
+export type UpdatePreferencesMutation = { readonly updatePreferences: { readonly preferences: { readonly obsoleteSnapshots: { readonly amount: number, readonly unit: PeriodUnit } | null } | null } };
+
 export type RepositoryRowFragment = { readonly id: string, readonly name: string, readonly description: string, readonly kind: StorageKind, readonly region: string | null, readonly location: string, readonly prefix: string, readonly url: string, readonly state: RepositoryState, readonly problem: string | null, readonly storedBytes: number, readonly pointCount: number, readonly createdAt: string, readonly storageClass: StorageClass, readonly immutable: boolean, readonly encryption: Encryption, readonly kmsKey: string | null, readonly hint: string, readonly rescannedAt: string | null, readonly collectedAt: string | null, readonly checkedAt: string | null, readonly incompletePointCount: number, readonly account: { readonly id: string, readonly name: string } | null };
 
 export type RepositoriesQueryVariables = Exact<{
@@ -742,13 +1234,15 @@ export type RepositoryDetailQueryVariables = Exact<{
 
 export type RepositoryDetailQuery = { readonly node:
     | { readonly __typename: 'Account' }
-    | { readonly __typename: 'Policy' }
     | { readonly __typename: 'Repository', readonly id: string, readonly name: string, readonly description: string, readonly kind: StorageKind, readonly region: string | null, readonly location: string, readonly prefix: string, readonly url: string, readonly state: RepositoryState, readonly problem: string | null, readonly storedBytes: number, readonly pointCount: number, readonly createdAt: string, readonly storageClass: StorageClass, readonly immutable: boolean, readonly encryption: Encryption, readonly kmsKey: string | null, readonly hint: string, readonly rescannedAt: string | null, readonly collectedAt: string | null, readonly checkedAt: string | null, readonly incompletePointCount: number, readonly account: { readonly id: string, readonly name: string } | null }
     | { readonly __typename: 'Resource' }
     | { readonly __typename: 'RestorePoint' }
     | { readonly __typename: 'Session' }
     | { readonly __typename: 'Task' }
     | { readonly __typename: 'User' }
+    | { readonly __typename: 'Policy' }
+    | { readonly __typename: 'SlaTemplate' }
+    | { readonly __typename: 'StorageTemplate' }
    | null };
 
 export type RepositoryFolderQueryVariables = Exact<{
@@ -805,7 +1299,7 @@ export type CheckRepositoryMutationVariables = Exact<{
 
 export type CheckRepositoryMutation = { readonly checkRepository: { readonly session: { readonly id: string, readonly name: string, readonly kind: SessionKind, readonly state: State } | null } };
 
-export type ResourceRowFragment = { readonly id: string, readonly awsId: string, readonly name: string, readonly workload: string, readonly region: string, readonly state: string, readonly sizeBytes: number, readonly present: boolean, readonly lastSeenAt: string, readonly pointCount: number, readonly lastPointAt: string | null, readonly account: { readonly id: string, readonly name: string }, readonly tags: ReadonlyArray<{ readonly key: string, readonly value: string }>, readonly protection: ReadonlyArray<{ readonly covered: boolean, readonly reason: string, readonly policy: { readonly id: string, readonly name: string, readonly enabled: boolean } }> };
+export type ResourceRowFragment = { readonly id: string, readonly awsId: string, readonly name: string, readonly workload: string, readonly region: string, readonly state: string, readonly sizeBytes: number, readonly present: boolean, readonly lastSeenAt: string, readonly pointCount: number, readonly lastPointAt: string | null, readonly account: { readonly id: string, readonly name: string }, readonly tags: ReadonlyArray<{ readonly key: string, readonly value: string }>, readonly protection: { readonly state: ProtectionState, readonly reason: string, readonly since: string | null, readonly policy: { readonly id: string, readonly name: string } | null } };
 
 export type ResourcesQueryVariables = Exact<{
   first: number;
@@ -815,7 +1309,7 @@ export type ResourcesQueryVariables = Exact<{
 }>;
 
 
-export type ResourcesQuery = { readonly resources: { readonly totalCount: number, readonly edges: ReadonlyArray<{ readonly node: { readonly id: string, readonly awsId: string, readonly name: string, readonly workload: string, readonly region: string, readonly state: string, readonly sizeBytes: number, readonly present: boolean, readonly lastSeenAt: string, readonly pointCount: number, readonly lastPointAt: string | null, readonly account: { readonly id: string, readonly name: string }, readonly tags: ReadonlyArray<{ readonly key: string, readonly value: string }>, readonly protection: ReadonlyArray<{ readonly covered: boolean, readonly reason: string, readonly policy: { readonly id: string, readonly name: string, readonly enabled: boolean } }> } }>, readonly pageInfo: { readonly hasNextPage: boolean } } };
+export type ResourcesQuery = { readonly resources: { readonly totalCount: number, readonly edges: ReadonlyArray<{ readonly node: { readonly id: string, readonly awsId: string, readonly name: string, readonly workload: string, readonly region: string, readonly state: string, readonly sizeBytes: number, readonly present: boolean, readonly lastSeenAt: string, readonly pointCount: number, readonly lastPointAt: string | null, readonly account: { readonly id: string, readonly name: string }, readonly tags: ReadonlyArray<{ readonly key: string, readonly value: string }>, readonly protection: { readonly state: ProtectionState, readonly reason: string, readonly since: string | null, readonly policy: { readonly id: string, readonly name: string } | null } } }>, readonly pageInfo: { readonly hasNextPage: boolean } } };
 
 export type ResourceDetailQueryVariables = Exact<{
   id: string;
@@ -824,13 +1318,15 @@ export type ResourceDetailQueryVariables = Exact<{
 
 export type ResourceDetailQuery = { readonly node:
     | { readonly __typename: 'Account' }
-    | { readonly __typename: 'Policy' }
     | { readonly __typename: 'Repository' }
-    | { readonly __typename: 'Resource', readonly firstSeenAt: string, readonly details: unknown, readonly id: string, readonly awsId: string, readonly name: string, readonly workload: string, readonly region: string, readonly state: string, readonly sizeBytes: number, readonly present: boolean, readonly lastSeenAt: string, readonly pointCount: number, readonly lastPointAt: string | null, readonly account: { readonly id: string, readonly name: string }, readonly tags: ReadonlyArray<{ readonly key: string, readonly value: string }>, readonly protection: ReadonlyArray<{ readonly covered: boolean, readonly reason: string, readonly policy: { readonly id: string, readonly name: string, readonly enabled: boolean } }> }
+    | { readonly __typename: 'Resource', readonly firstSeenAt: string, readonly details: unknown, readonly id: string, readonly awsId: string, readonly name: string, readonly workload: string, readonly region: string, readonly state: string, readonly sizeBytes: number, readonly present: boolean, readonly lastSeenAt: string, readonly pointCount: number, readonly lastPointAt: string | null, readonly protection: { readonly state: ProtectionState, readonly reason: string, readonly since: string | null, readonly considered: ReadonlyArray<{ readonly covered: boolean, readonly reason: string, readonly policy: { readonly id: string, readonly name: string, readonly kind: PolicyKind, readonly enabled: boolean, readonly priority: number } }>, readonly policy: { readonly id: string, readonly name: string } | null }, readonly account: { readonly id: string, readonly name: string }, readonly tags: ReadonlyArray<{ readonly key: string, readonly value: string }> }
     | { readonly __typename: 'RestorePoint' }
     | { readonly __typename: 'Session' }
     | { readonly __typename: 'Task' }
     | { readonly __typename: 'User' }
+    | { readonly __typename: 'Policy' }
+    | { readonly __typename: 'SlaTemplate' }
+    | { readonly __typename: 'StorageTemplate' }
    | null };
 
 export type ScopeCandidatesQueryVariables = Exact<{
@@ -839,7 +1335,7 @@ export type ScopeCandidatesQueryVariables = Exact<{
 }>;
 
 
-export type ScopeCandidatesQuery = { readonly resources: { readonly totalCount: number, readonly edges: ReadonlyArray<{ readonly node: { readonly id: string, readonly awsId: string, readonly name: string, readonly region: string, readonly sizeBytes: number, readonly tags: ReadonlyArray<{ readonly key: string, readonly value: string }>, readonly protection: ReadonlyArray<{ readonly covered: boolean, readonly policy: { readonly id: string, readonly name: string, readonly priority: number, readonly createdAt: string } }> } }>, readonly pageInfo: { readonly hasNextPage: boolean, readonly endCursor: string | null } } };
+export type ScopeCandidatesQuery = { readonly resources: { readonly totalCount: number, readonly edges: ReadonlyArray<{ readonly node: { readonly id: string, readonly awsId: string, readonly name: string, readonly region: string, readonly tags: ReadonlyArray<{ readonly key: string, readonly value: string }> } }>, readonly pageInfo: { readonly hasNextPage: boolean, readonly endCursor: string | null } } };
 
 export type RescanMutationVariables = Exact<{
   input: RescanInput;
@@ -847,6 +1343,13 @@ export type RescanMutationVariables = Exact<{
 
 
 export type RescanMutation = { readonly rescan: { readonly session: { readonly id: string, readonly name: string, readonly kind: SessionKind, readonly state: State } | null } };
+
+export type TakeManualSnapshotMutationVariables = Exact<{
+  input: ManualSnapshotInput;
+}>;
+
+
+export type TakeManualSnapshotMutation = { readonly takeManualSnapshot: { readonly session: { readonly id: string, readonly name: string, readonly kind: SessionKind, readonly state: State } | null } };
 
 export type SessionRowFragment = { readonly id: string, readonly kind: SessionKind, readonly name: string, readonly state: State, readonly requestedBy: string, readonly reason: string, readonly createdAt: string, readonly startedAt: string | null, readonly endedAt: string | null, readonly cancelRequested: boolean, readonly progressDone: number, readonly progressTotal: number, readonly bytesRead: number, readonly bytesStored: number, readonly policy: { readonly id: string, readonly name: string } | null };
 
@@ -867,13 +1370,15 @@ export type SessionDetailQueryVariables = Exact<{
 
 export type SessionDetailQuery = { readonly node:
     | { readonly __typename: 'Account' }
-    | { readonly __typename: 'Policy' }
     | { readonly __typename: 'Repository' }
     | { readonly __typename: 'Resource' }
     | { readonly __typename: 'RestorePoint' }
-    | { readonly __typename: 'Session', readonly lastEvent: number, readonly id: string, readonly kind: SessionKind, readonly name: string, readonly state: State, readonly requestedBy: string, readonly reason: string, readonly createdAt: string, readonly startedAt: string | null, readonly endedAt: string | null, readonly cancelRequested: boolean, readonly progressDone: number, readonly progressTotal: number, readonly bytesRead: number, readonly bytesStored: number, readonly tasks: ReadonlyArray<{ readonly id: string, readonly kind: string, readonly name: string, readonly state: State, readonly stage: string, readonly message: string, readonly errorCode: string | null, readonly attempt: number, readonly progressDone: number, readonly progressTotal: number, readonly bytesRead: number, readonly bytesStored: number, readonly startedAt: string | null, readonly endedAt: string | null, readonly result: unknown, readonly resource: { readonly id: string, readonly name: string } | null }>, readonly policy: { readonly id: string, readonly name: string } | null }
+    | { readonly __typename: 'Session', readonly lastEvent: number, readonly id: string, readonly kind: SessionKind, readonly name: string, readonly state: State, readonly requestedBy: string, readonly reason: string, readonly createdAt: string, readonly startedAt: string | null, readonly endedAt: string | null, readonly cancelRequested: boolean, readonly progressDone: number, readonly progressTotal: number, readonly bytesRead: number, readonly bytesStored: number, readonly tasks: ReadonlyArray<{ readonly id: string, readonly kind: string, readonly name: string, readonly state: State, readonly stage: string, readonly message: string, readonly errorCode: string | null, readonly attempt: number, readonly progressDone: number, readonly progressTotal: number, readonly bytesRead: number, readonly bytesStored: number, readonly startedAt: string | null, readonly endedAt: string | null, readonly result: unknown, readonly resource: { readonly id: string, readonly name: string } | null, readonly legs: ReadonlyArray<{ readonly leg: TaskLegName, readonly state: LegState, readonly message: string }> }>, readonly policy: { readonly id: string, readonly name: string } | null }
     | { readonly __typename: 'Task' }
     | { readonly __typename: 'User' }
+    | { readonly __typename: 'Policy' }
+    | { readonly __typename: 'SlaTemplate' }
+    | { readonly __typename: 'StorageTemplate' }
    | null };
 
 export type SessionStateQueryVariables = Exact<{
@@ -883,13 +1388,15 @@ export type SessionStateQueryVariables = Exact<{
 
 export type SessionStateQuery = { readonly node:
     | { readonly __typename: 'Account' }
-    | { readonly __typename: 'Policy' }
     | { readonly __typename: 'Repository' }
     | { readonly __typename: 'Resource' }
     | { readonly __typename: 'RestorePoint' }
     | { readonly __typename: 'Session', readonly id: string, readonly name: string, readonly kind: SessionKind, readonly state: State, readonly progressDone: number, readonly progressTotal: number }
     | { readonly __typename: 'Task' }
     | { readonly __typename: 'User' }
+    | { readonly __typename: 'Policy' }
+    | { readonly __typename: 'SlaTemplate' }
+    | { readonly __typename: 'StorageTemplate' }
    | null };
 
 export type CancelSessionMutationVariables = Exact<{
@@ -914,6 +1421,124 @@ export type ActivityFeedSubscriptionVariables = Exact<{
 
 export type ActivityFeedSubscription = { readonly activity: { readonly cursor: string, readonly at: string, readonly kind: string, readonly subjectId: string | null, readonly change: string, readonly message: string } };
 
+export type TermsPartsFragment = { readonly trackChanges: boolean, readonly target: number, readonly snapshot: { readonly window: { readonly start: number, readonly end: number }, readonly daily: { readonly everyMinutes: number, readonly keep: { readonly amount: number, readonly unit: PeriodUnit } } | null, readonly weekly: { readonly days: ReadonlyArray<Weekday>, readonly keep: { readonly amount: number, readonly unit: PeriodUnit } } | null, readonly monthly: { readonly months: ReadonlyArray<number>, readonly day: { readonly ordinal: Ordinal, readonly weekday: Weekday | null, readonly day: number | null }, readonly keep: { readonly amount: number, readonly unit: PeriodUnit } } | null }, readonly replica: { readonly firstOf: Frequency, readonly keep: { readonly amount: number, readonly unit: PeriodUnit } } | null, readonly backup: { readonly window: { readonly start: number, readonly end: number }, readonly daily: { readonly everyMinutes: number, readonly keep: { readonly amount: number, readonly unit: PeriodUnit } } | null, readonly weekly: { readonly days: ReadonlyArray<Weekday>, readonly keep: { readonly amount: number, readonly unit: PeriodUnit } } | null, readonly monthly: { readonly months: ReadonlyArray<number>, readonly day: { readonly ordinal: Ordinal, readonly weekday: Weekday | null, readonly day: number | null }, readonly keep: { readonly amount: number, readonly unit: PeriodUnit } } | null } | null, readonly archive: { readonly months: ReadonlyArray<number>, readonly keep: { readonly amount: number, readonly unit: PeriodUnit } } | null };
+
+export type LegPlanPartsFragment = { readonly window: { readonly start: number, readonly end: number }, readonly daily: { readonly everyMinutes: number, readonly keep: { readonly amount: number, readonly unit: PeriodUnit } } | null, readonly weekly: { readonly days: ReadonlyArray<Weekday>, readonly keep: { readonly amount: number, readonly unit: PeriodUnit } } | null, readonly monthly: { readonly months: ReadonlyArray<number>, readonly day: { readonly ordinal: Ordinal, readonly weekday: Weekday | null, readonly day: number | null }, readonly keep: { readonly amount: number, readonly unit: PeriodUnit } } | null };
+
+export type SlaTemplateRowFragment = { readonly id: string, readonly name: string, readonly description: string, readonly version: number, readonly updatedAt: string, readonly revision: number, readonly terms: { readonly trackChanges: boolean, readonly target: number, readonly snapshot: { readonly window: { readonly start: number, readonly end: number }, readonly daily: { readonly everyMinutes: number, readonly keep: { readonly amount: number, readonly unit: PeriodUnit } } | null, readonly weekly: { readonly days: ReadonlyArray<Weekday>, readonly keep: { readonly amount: number, readonly unit: PeriodUnit } } | null, readonly monthly: { readonly months: ReadonlyArray<number>, readonly day: { readonly ordinal: Ordinal, readonly weekday: Weekday | null, readonly day: number | null }, readonly keep: { readonly amount: number, readonly unit: PeriodUnit } } | null }, readonly replica: { readonly firstOf: Frequency, readonly keep: { readonly amount: number, readonly unit: PeriodUnit } } | null, readonly backup: { readonly window: { readonly start: number, readonly end: number }, readonly daily: { readonly everyMinutes: number, readonly keep: { readonly amount: number, readonly unit: PeriodUnit } } | null, readonly weekly: { readonly days: ReadonlyArray<Weekday>, readonly keep: { readonly amount: number, readonly unit: PeriodUnit } } | null, readonly monthly: { readonly months: ReadonlyArray<number>, readonly day: { readonly ordinal: Ordinal, readonly weekday: Weekday | null, readonly day: number | null }, readonly keep: { readonly amount: number, readonly unit: PeriodUnit } } | null } | null, readonly archive: { readonly months: ReadonlyArray<number>, readonly keep: { readonly amount: number, readonly unit: PeriodUnit } } | null }, readonly policies: ReadonlyArray<{ readonly id: string, readonly name: string }> };
+
+export type LocationPartsFragment = { readonly default: { readonly id: string, readonly name: string, readonly storageClass: StorageClass }, readonly regions: ReadonlyArray<{ readonly region: string, readonly repository: { readonly id: string, readonly name: string } }> };
+
+export type StorageTemplateRowFragment = { readonly id: string, readonly name: string, readonly description: string, readonly updatedAt: string, readonly revision: number, readonly backup: { readonly default: { readonly id: string, readonly name: string, readonly storageClass: StorageClass }, readonly regions: ReadonlyArray<{ readonly region: string, readonly repository: { readonly id: string, readonly name: string } }> }, readonly archive: { readonly default: { readonly id: string, readonly name: string, readonly storageClass: StorageClass }, readonly regions: ReadonlyArray<{ readonly region: string, readonly repository: { readonly id: string, readonly name: string } }> } | null, readonly policies: ReadonlyArray<{ readonly id: string, readonly name: string }> };
+
+export type SlaTemplatesQueryVariables = Exact<{
+  first: number;
+  offset?: number | null | undefined;
+}>;
+
+
+export type SlaTemplatesQuery = { readonly slaTemplates: { readonly totalCount: number, readonly edges: ReadonlyArray<{ readonly node: { readonly id: string, readonly name: string, readonly description: string, readonly version: number, readonly updatedAt: string, readonly revision: number, readonly terms: { readonly trackChanges: boolean, readonly target: number, readonly snapshot: { readonly window: { readonly start: number, readonly end: number }, readonly daily: { readonly everyMinutes: number, readonly keep: { readonly amount: number, readonly unit: PeriodUnit } } | null, readonly weekly: { readonly days: ReadonlyArray<Weekday>, readonly keep: { readonly amount: number, readonly unit: PeriodUnit } } | null, readonly monthly: { readonly months: ReadonlyArray<number>, readonly day: { readonly ordinal: Ordinal, readonly weekday: Weekday | null, readonly day: number | null }, readonly keep: { readonly amount: number, readonly unit: PeriodUnit } } | null }, readonly replica: { readonly firstOf: Frequency, readonly keep: { readonly amount: number, readonly unit: PeriodUnit } } | null, readonly backup: { readonly window: { readonly start: number, readonly end: number }, readonly daily: { readonly everyMinutes: number, readonly keep: { readonly amount: number, readonly unit: PeriodUnit } } | null, readonly weekly: { readonly days: ReadonlyArray<Weekday>, readonly keep: { readonly amount: number, readonly unit: PeriodUnit } } | null, readonly monthly: { readonly months: ReadonlyArray<number>, readonly day: { readonly ordinal: Ordinal, readonly weekday: Weekday | null, readonly day: number | null }, readonly keep: { readonly amount: number, readonly unit: PeriodUnit } } | null } | null, readonly archive: { readonly months: ReadonlyArray<number>, readonly keep: { readonly amount: number, readonly unit: PeriodUnit } } | null }, readonly policies: ReadonlyArray<{ readonly id: string, readonly name: string }> } }>, readonly pageInfo: { readonly hasNextPage: boolean } } };
+
+export type SlaTemplateDetailQueryVariables = Exact<{
+  id: string;
+}>;
+
+
+export type SlaTemplateDetailQuery = { readonly node:
+    | { readonly __typename: 'Account' }
+    | { readonly __typename: 'Repository' }
+    | { readonly __typename: 'Resource' }
+    | { readonly __typename: 'RestorePoint' }
+    | { readonly __typename: 'Session' }
+    | { readonly __typename: 'Task' }
+    | { readonly __typename: 'User' }
+    | { readonly __typename: 'Policy' }
+    | { readonly __typename: 'SlaTemplate', readonly createdAt: string, readonly id: string, readonly name: string, readonly description: string, readonly version: number, readonly updatedAt: string, readonly revision: number, readonly versions: ReadonlyArray<{ readonly version: number, readonly since: string, readonly terms: { readonly trackChanges: boolean, readonly target: number, readonly snapshot: { readonly window: { readonly start: number, readonly end: number }, readonly daily: { readonly everyMinutes: number, readonly keep: { readonly amount: number, readonly unit: PeriodUnit } } | null, readonly weekly: { readonly days: ReadonlyArray<Weekday>, readonly keep: { readonly amount: number, readonly unit: PeriodUnit } } | null, readonly monthly: { readonly months: ReadonlyArray<number>, readonly day: { readonly ordinal: Ordinal, readonly weekday: Weekday | null, readonly day: number | null }, readonly keep: { readonly amount: number, readonly unit: PeriodUnit } } | null }, readonly replica: { readonly firstOf: Frequency, readonly keep: { readonly amount: number, readonly unit: PeriodUnit } } | null, readonly backup: { readonly window: { readonly start: number, readonly end: number }, readonly daily: { readonly everyMinutes: number, readonly keep: { readonly amount: number, readonly unit: PeriodUnit } } | null, readonly weekly: { readonly days: ReadonlyArray<Weekday>, readonly keep: { readonly amount: number, readonly unit: PeriodUnit } } | null, readonly monthly: { readonly months: ReadonlyArray<number>, readonly day: { readonly ordinal: Ordinal, readonly weekday: Weekday | null, readonly day: number | null }, readonly keep: { readonly amount: number, readonly unit: PeriodUnit } } | null } | null, readonly archive: { readonly months: ReadonlyArray<number>, readonly keep: { readonly amount: number, readonly unit: PeriodUnit } } | null } }>, readonly terms: { readonly trackChanges: boolean, readonly target: number, readonly snapshot: { readonly window: { readonly start: number, readonly end: number }, readonly daily: { readonly everyMinutes: number, readonly keep: { readonly amount: number, readonly unit: PeriodUnit } } | null, readonly weekly: { readonly days: ReadonlyArray<Weekday>, readonly keep: { readonly amount: number, readonly unit: PeriodUnit } } | null, readonly monthly: { readonly months: ReadonlyArray<number>, readonly day: { readonly ordinal: Ordinal, readonly weekday: Weekday | null, readonly day: number | null }, readonly keep: { readonly amount: number, readonly unit: PeriodUnit } } | null }, readonly replica: { readonly firstOf: Frequency, readonly keep: { readonly amount: number, readonly unit: PeriodUnit } } | null, readonly backup: { readonly window: { readonly start: number, readonly end: number }, readonly daily: { readonly everyMinutes: number, readonly keep: { readonly amount: number, readonly unit: PeriodUnit } } | null, readonly weekly: { readonly days: ReadonlyArray<Weekday>, readonly keep: { readonly amount: number, readonly unit: PeriodUnit } } | null, readonly monthly: { readonly months: ReadonlyArray<number>, readonly day: { readonly ordinal: Ordinal, readonly weekday: Weekday | null, readonly day: number | null }, readonly keep: { readonly amount: number, readonly unit: PeriodUnit } } | null } | null, readonly archive: { readonly months: ReadonlyArray<number>, readonly keep: { readonly amount: number, readonly unit: PeriodUnit } } | null }, readonly policies: ReadonlyArray<{ readonly id: string, readonly name: string }> }
+    | { readonly __typename: 'StorageTemplate' }
+   | null };
+
+export type StorageTemplatesQueryVariables = Exact<{
+  first: number;
+  offset?: number | null | undefined;
+}>;
+
+
+export type StorageTemplatesQuery = { readonly storageTemplates: { readonly totalCount: number, readonly edges: ReadonlyArray<{ readonly node: { readonly id: string, readonly name: string, readonly description: string, readonly updatedAt: string, readonly revision: number, readonly backup: { readonly default: { readonly id: string, readonly name: string, readonly storageClass: StorageClass }, readonly regions: ReadonlyArray<{ readonly region: string, readonly repository: { readonly id: string, readonly name: string } }> }, readonly archive: { readonly default: { readonly id: string, readonly name: string, readonly storageClass: StorageClass }, readonly regions: ReadonlyArray<{ readonly region: string, readonly repository: { readonly id: string, readonly name: string } }> } | null, readonly policies: ReadonlyArray<{ readonly id: string, readonly name: string }> } }>, readonly pageInfo: { readonly hasNextPage: boolean } } };
+
+export type StorageTemplateDetailQueryVariables = Exact<{
+  id: string;
+}>;
+
+
+export type StorageTemplateDetailQuery = { readonly node:
+    | { readonly __typename: 'Account' }
+    | { readonly __typename: 'Repository' }
+    | { readonly __typename: 'Resource' }
+    | { readonly __typename: 'RestorePoint' }
+    | { readonly __typename: 'Session' }
+    | { readonly __typename: 'Task' }
+    | { readonly __typename: 'User' }
+    | { readonly __typename: 'Policy' }
+    | { readonly __typename: 'SlaTemplate' }
+    | { readonly __typename: 'StorageTemplate', readonly createdAt: string, readonly id: string, readonly name: string, readonly description: string, readonly updatedAt: string, readonly revision: number, readonly backup: { readonly default: { readonly id: string, readonly name: string, readonly storageClass: StorageClass }, readonly regions: ReadonlyArray<{ readonly region: string, readonly repository: { readonly id: string, readonly name: string } }> }, readonly archive: { readonly default: { readonly id: string, readonly name: string, readonly storageClass: StorageClass }, readonly regions: ReadonlyArray<{ readonly region: string, readonly repository: { readonly id: string, readonly name: string } }> } | null, readonly policies: ReadonlyArray<{ readonly id: string, readonly name: string }> }
+   | null };
+
+export type CreateSlaTemplateMutationVariables = Exact<{
+  input: SlaTemplateInput;
+}>;
+
+
+export type CreateSlaTemplateMutation = { readonly createSlaTemplate: { readonly slaTemplate: { readonly id: string, readonly name: string, readonly description: string, readonly version: number, readonly updatedAt: string, readonly revision: number, readonly terms: { readonly trackChanges: boolean, readonly target: number, readonly snapshot: { readonly window: { readonly start: number, readonly end: number }, readonly daily: { readonly everyMinutes: number, readonly keep: { readonly amount: number, readonly unit: PeriodUnit } } | null, readonly weekly: { readonly days: ReadonlyArray<Weekday>, readonly keep: { readonly amount: number, readonly unit: PeriodUnit } } | null, readonly monthly: { readonly months: ReadonlyArray<number>, readonly day: { readonly ordinal: Ordinal, readonly weekday: Weekday | null, readonly day: number | null }, readonly keep: { readonly amount: number, readonly unit: PeriodUnit } } | null }, readonly replica: { readonly firstOf: Frequency, readonly keep: { readonly amount: number, readonly unit: PeriodUnit } } | null, readonly backup: { readonly window: { readonly start: number, readonly end: number }, readonly daily: { readonly everyMinutes: number, readonly keep: { readonly amount: number, readonly unit: PeriodUnit } } | null, readonly weekly: { readonly days: ReadonlyArray<Weekday>, readonly keep: { readonly amount: number, readonly unit: PeriodUnit } } | null, readonly monthly: { readonly months: ReadonlyArray<number>, readonly day: { readonly ordinal: Ordinal, readonly weekday: Weekday | null, readonly day: number | null }, readonly keep: { readonly amount: number, readonly unit: PeriodUnit } } | null } | null, readonly archive: { readonly months: ReadonlyArray<number>, readonly keep: { readonly amount: number, readonly unit: PeriodUnit } } | null }, readonly policies: ReadonlyArray<{ readonly id: string, readonly name: string }> } | null } };
+
+export type UpdateSlaTemplateMutationVariables = Exact<{
+  input: UpdateSlaTemplateInput;
+}>;
+
+
+export type UpdateSlaTemplateMutation = { readonly updateSlaTemplate: { readonly slaTemplate: { readonly id: string, readonly name: string, readonly description: string, readonly version: number, readonly updatedAt: string, readonly revision: number, readonly terms: { readonly trackChanges: boolean, readonly target: number, readonly snapshot: { readonly window: { readonly start: number, readonly end: number }, readonly daily: { readonly everyMinutes: number, readonly keep: { readonly amount: number, readonly unit: PeriodUnit } } | null, readonly weekly: { readonly days: ReadonlyArray<Weekday>, readonly keep: { readonly amount: number, readonly unit: PeriodUnit } } | null, readonly monthly: { readonly months: ReadonlyArray<number>, readonly day: { readonly ordinal: Ordinal, readonly weekday: Weekday | null, readonly day: number | null }, readonly keep: { readonly amount: number, readonly unit: PeriodUnit } } | null }, readonly replica: { readonly firstOf: Frequency, readonly keep: { readonly amount: number, readonly unit: PeriodUnit } } | null, readonly backup: { readonly window: { readonly start: number, readonly end: number }, readonly daily: { readonly everyMinutes: number, readonly keep: { readonly amount: number, readonly unit: PeriodUnit } } | null, readonly weekly: { readonly days: ReadonlyArray<Weekday>, readonly keep: { readonly amount: number, readonly unit: PeriodUnit } } | null, readonly monthly: { readonly months: ReadonlyArray<number>, readonly day: { readonly ordinal: Ordinal, readonly weekday: Weekday | null, readonly day: number | null }, readonly keep: { readonly amount: number, readonly unit: PeriodUnit } } | null } | null, readonly archive: { readonly months: ReadonlyArray<number>, readonly keep: { readonly amount: number, readonly unit: PeriodUnit } } | null }, readonly policies: ReadonlyArray<{ readonly id: string, readonly name: string }> } | null } };
+
+export type CloneSlaTemplateMutationVariables = Exact<{
+  input: CloneTemplateInput;
+}>;
+
+
+export type CloneSlaTemplateMutation = { readonly cloneSlaTemplate: { readonly slaTemplate: { readonly id: string, readonly name: string } | null } };
+
+export type DeleteSlaTemplateMutationVariables = Exact<{
+  input: IdInput;
+}>;
+
+
+export type DeleteSlaTemplateMutation = { readonly deleteSlaTemplate: { readonly id: string } };
+
+export type CreateStorageTemplateMutationVariables = Exact<{
+  input: StorageTemplateInput;
+}>;
+
+
+export type CreateStorageTemplateMutation = { readonly createStorageTemplate: { readonly storageTemplate: { readonly id: string, readonly name: string, readonly description: string, readonly updatedAt: string, readonly revision: number, readonly backup: { readonly default: { readonly id: string, readonly name: string, readonly storageClass: StorageClass }, readonly regions: ReadonlyArray<{ readonly region: string, readonly repository: { readonly id: string, readonly name: string } }> }, readonly archive: { readonly default: { readonly id: string, readonly name: string, readonly storageClass: StorageClass }, readonly regions: ReadonlyArray<{ readonly region: string, readonly repository: { readonly id: string, readonly name: string } }> } | null, readonly policies: ReadonlyArray<{ readonly id: string, readonly name: string }> } | null } };
+
+export type UpdateStorageTemplateMutationVariables = Exact<{
+  input: UpdateStorageTemplateInput;
+}>;
+
+
+export type UpdateStorageTemplateMutation = { readonly updateStorageTemplate: { readonly storageTemplate: { readonly id: string, readonly name: string, readonly description: string, readonly updatedAt: string, readonly revision: number, readonly backup: { readonly default: { readonly id: string, readonly name: string, readonly storageClass: StorageClass }, readonly regions: ReadonlyArray<{ readonly region: string, readonly repository: { readonly id: string, readonly name: string } }> }, readonly archive: { readonly default: { readonly id: string, readonly name: string, readonly storageClass: StorageClass }, readonly regions: ReadonlyArray<{ readonly region: string, readonly repository: { readonly id: string, readonly name: string } }> } | null, readonly policies: ReadonlyArray<{ readonly id: string, readonly name: string }> } | null } };
+
+export type CloneStorageTemplateMutationVariables = Exact<{
+  input: CloneTemplateInput;
+}>;
+
+
+export type CloneStorageTemplateMutation = { readonly cloneStorageTemplate: { readonly storageTemplate: { readonly id: string, readonly name: string } | null } };
+
+export type DeleteStorageTemplateMutationVariables = Exact<{
+  input: IdInput;
+}>;
+
+
+export type DeleteStorageTemplateMutation = { readonly deleteStorageTemplate: { readonly id: string } };
+
 export const SignInDocument = operation<SignInMutation, SignInMutationVariables>("mutation SignIn($input: SignInInput!) { signIn(input: $input) { ...Tokens } } fragment Tokens on SignInPayload { accessToken refreshToken expiresIn user { id name role } }");
 
 export const RefreshTokenDocument = operation<RefreshTokenMutation, RefreshTokenMutationVariables>("mutation RefreshToken($input: RefreshTokenInput!) { refreshToken(input: $input) { ...Tokens } } fragment Tokens on SignInPayload { accessToken refreshToken expiresIn user { id name role } }");
@@ -934,9 +1559,9 @@ export const RemoveAccountDocument = operation<RemoveAccountMutation, RemoveAcco
 
 export const OverviewDocument = operation<OverviewQuery, OverviewQueryVariables>("query Overview($since: DateTime!) { overview { resourceCount protectedCount policyCount repositoryCount pointCount storedBytes sourceBytes sessionsLastDay { state count } runningSessions { ...SessionRow } lastSessions { ...SessionRow } } failed: sessions( first: 5 filter: {state: ERROR, from: $since} order: {field: CREATED_AT, direction: DESC} ) { edges { node { ...SessionRow } } pageInfo { hasNextPage } } repositories(first: 100) { edges { node { id name state problem incompletePointCount } } } accounts(first: 100) { edges { node { id name state problem } } } policies(first: 100, filter: {enabled: true}) { edges { node { id name nextRunAt resourceCount } } } } fragment SessionRow on Session { id kind name state requestedBy reason createdAt startedAt endedAt cancelRequested progressDone progressTotal bytesRead bytesStored policy { id name } }");
 
-export const RestorePointsDocument = operation<RestorePointsQuery, RestorePointsQueryVariables>("query RestorePoints($first: Int!, $offset: Int, $filter: RestorePointFilter, $order: [RestorePointOrder!]) { restorePoints(first: $first, offset: $offset, filter: $filter, order: $order) { edges { node { ...PointRow } } pageInfo { hasNextPage } totalCount } } fragment PointRow on RestorePoint { id resourceName workload region leg at createdAt state sizeBytes storedBytes isChangeTrackingBase health provenAt provenHow lockedUntil expiresAt retrieval { state mode days requestedAt expectedFrom expectedBy availableUntil } resource { id name } policy { id name } repository { id name storageClass } session { id name } }");
+export const RestorePointsDocument = operation<RestorePointsQuery, RestorePointsQueryVariables>("query RestorePoints($first: Int!, $offset: Int, $filter: RestorePointFilter, $order: [RestorePointOrder!]) { restorePoints(first: $first, offset: $offset, filter: $filter, order: $order) { edges { node { ...PointRow } } pageInfo { hasNextPage } totalCount } } fragment PointRow on RestorePoint { id resourceName workload region leg at createdAt state sizeBytes storedBytes isChangeTrackingBase health provenAt provenHow lockedUntil expiresAt flags manual slotAt keptBecause baseCost { usdPerMonth } retrieval { state mode days requestedAt expectedFrom expectedBy availableUntil } resource { id name } policy { id name } repository { id name storageClass } session { id name } }");
 
-export const PointDetailDocument = operation<PointDetailQuery, PointDetailQueryVariables>("query PointDetail($id: ID!) { node(id: $id) { __typename ... on RestorePoint { ...PointRow disks { diskId device sizeBytes snapshotId } details damage { foundAt more ranges { diskId start end } } source { id at } archiveCost { storageClass usdPerMonth minimumUntil usdIfDeletedNow pricesOf exactRegion } resource { id name awsId present account { id name } } } } } fragment PointRow on RestorePoint { id resourceName workload region leg at createdAt state sizeBytes storedBytes isChangeTrackingBase health provenAt provenHow lockedUntil expiresAt retrieval { state mode days requestedAt expectedFrom expectedBy availableUntil } resource { id name } policy { id name } repository { id name storageClass } session { id name } }");
+export const PointDetailDocument = operation<PointDetailQuery, PointDetailQueryVariables>("query PointDetail($id: ID!) { node(id: $id) { __typename ... on RestorePoint { ...PointRow disks { diskId device sizeBytes snapshotId } details damage { foundAt more ranges { diskId start end } } source { id at } archiveCost { storageClass usdPerMonth minimumUntil usdIfDeletedNow pricesOf exactRegion } resource { id name awsId present account { id name } } } } } fragment PointRow on RestorePoint { id resourceName workload region leg at createdAt state sizeBytes storedBytes isChangeTrackingBase health provenAt provenHow lockedUntil expiresAt flags manual slotAt keptBecause baseCost { usdPerMonth } retrieval { state mode days requestedAt expectedFrom expectedBy availableUntil } resource { id name } policy { id name } repository { id name storageClass } session { id name } }");
 
 export const RestoreTargetsDocument = operation<RestoreTargetsQuery, RestoreTargetsQueryVariables>("query RestoreTargets($accountId: ID!, $region: String!) { restoreTargets(accountId: $accountId, region: $region) { zones subnets { id name vpcId zone cidr } securityGroups { id name vpcId } instanceTypes instanceProfiles } }");
 
@@ -956,9 +1581,29 @@ export const RetrievePointsDocument = operation<RetrievePointsMutation, Retrieve
 
 export const ExtendRetrievalDocument = operation<ExtendRetrievalMutation, ExtendRetrievalMutationVariables>("mutation ExtendRetrieval($input: ExtendRetrievalInput!) { extendRetrieval(input: $input) { session { id name kind state } } }");
 
-export const PoliciesDocument = operation<PoliciesQuery, PoliciesQueryVariables>("query Policies($first: Int!, $offset: Int, $filter: PolicyFilter, $order: [PolicyOrder!]) { policies(first: $first, offset: $offset, filter: $filter, order: $order) { edges { node { ...PolicyRow } } pageInfo { hasNextPage } totalCount } } fragment PolicyRow on Policy { id name description workload enabled priority nextRunAt resourceCount updatedAt revision schedule { ...ScheduleParts } retention { snapshots backupDays } verify healthCheck { ordinal weekday } repository { id name } lastSession { id state createdAt endedAt } scope { account { id name } regions mode } } fragment ScheduleParts on DailySchedule { snapshotHours backupHours days timezone }");
+export const DeleteRestorePointSetDocument = operation<DeleteRestorePointSetMutation, DeleteRestorePointSetMutationVariables>("mutation DeleteRestorePointSet($input: DeletePointSetInput!) { deleteRestorePointSet(input: $input) { count session { id name kind state } } }");
 
-export const PolicyDetailDocument = operation<PolicyDetailQuery, PolicyDetailQueryVariables>("query PolicyDetail($id: ID!) { node(id: $id) { __typename ... on Policy { ...PolicyRow createdAt retryAttempts copyTags scope { account { id name } regions mode resources { id name awsId region } tags { key value } excludedResources { id name awsId region } excludedTags { key value } } } } } fragment PolicyRow on Policy { id name description workload enabled priority nextRunAt resourceCount updatedAt revision schedule { ...ScheduleParts } retention { snapshots backupDays } verify healthCheck { ordinal weekday } repository { id name } lastSession { id state createdAt endedAt } scope { account { id name } regions mode } } fragment ScheduleParts on DailySchedule { snapshotHours backupHours days timezone }");
+export const PoliciesDocument = operation<PoliciesQuery, PoliciesQueryVariables>("query Policies($first: Int!, $offset: Int, $filter: PolicyFilter, $order: [PolicyOrder!]) { policies(first: $first, offset: $offset, filter: $filter, order: $order) { edges { node { ...PolicyRow } } pageInfo { hasNextPage } totalCount } } fragment DayRuleParts on DayRule { ordinal weekday day } fragment PeriodParts on Period { amount unit } fragment PolicyRow on Policy { id name description workload kind enabled priority nextRunAt resourceCount updatedAt edition schedule { ...ScheduleParts } slaTemplate { id name } storageTemplate { id name } repository { id name } archiveRepository { id name } healthCheck { ordinal weekday } verify lastSession { id state createdAt endedAt } scope { account { id name } regions mode } } fragment RuleParts on Rule { slots count period { ...PeriodParts } } fragment ScheduleParts on Schedule { timezone daily { enabled days perHour snapshot { ...RuleParts } replica { ...RuleParts } backup { ...RuleParts } } weekly { enabled hour snapshot { ...RuleParts } replica { ...RuleParts } backup { ...RuleParts } } monthly { enabled hour day { ...DayRuleParts } snapshot { ...RuleParts } replica { ...RuleParts } backup { ...RuleParts } archive { ...RuleParts } } yearly { enabled hour day { ...DayRuleParts } backup { ...RuleParts } archive { ...RuleParts } } }");
+
+export const SlaPoliciesDocument = operation<SlaPoliciesQuery, SlaPoliciesQueryVariables>("query SlaPolicies($first: Int!, $offset: Int, $filter: PolicyFilter, $order: [PolicyOrder!], $period: Frequency!) { policies(first: $first, offset: $offset, filter: $filter, order: $order) { edges { node { ...PolicyRow snapshots: compliance(leg: SNAPSHOT, period: $period) { ...ComplianceParts } replicas: compliance(leg: REPLICA, period: $period) { ...ComplianceParts } backups: compliance(leg: BACKUP, period: $period) { ...ComplianceParts } archives: compliance(leg: ARCHIVE, period: MONTHLY) { ...ComplianceParts } } } pageInfo { hasNextPage } totalCount } } fragment ComplianceParts on ComplianceEntry { start end state percent target met missed removed } fragment DayRuleParts on DayRule { ordinal weekday day } fragment PeriodParts on Period { amount unit } fragment PolicyRow on Policy { id name description workload kind enabled priority nextRunAt resourceCount updatedAt edition schedule { ...ScheduleParts } slaTemplate { id name } storageTemplate { id name } repository { id name } archiveRepository { id name } healthCheck { ordinal weekday } verify lastSession { id state createdAt endedAt } scope { account { id name } regions mode } } fragment RuleParts on Rule { slots count period { ...PeriodParts } } fragment ScheduleParts on Schedule { timezone daily { enabled days perHour snapshot { ...RuleParts } replica { ...RuleParts } backup { ...RuleParts } } weekly { enabled hour snapshot { ...RuleParts } replica { ...RuleParts } backup { ...RuleParts } } monthly { enabled hour day { ...DayRuleParts } snapshot { ...RuleParts } replica { ...RuleParts } backup { ...RuleParts } archive { ...RuleParts } } yearly { enabled hour day { ...DayRuleParts } backup { ...RuleParts } archive { ...RuleParts } } }");
+
+export const PolicyDetailDocument = operation<PolicyDetailQuery, PolicyDetailQueryVariables>("query PolicyDetail($id: ID!) { node(id: $id) { __typename ... on Policy { ...PolicyRow createdAt retryAttempts copyTags tags { key value } retention { snapshots replicas backups { ...PeriodParts } archives { ...PeriodParts } } replicas { regions region encrypt kmsKey keyUsage account { id name } } guest { applicationAware linux { ...ScriptsParts } windows { ...ScriptsParts } } notifications { recipients onSuccess onWarning onFailure lastAttemptOnly onlyMissed atMinute } scope { account { id name } regions mode resources { id name awsId region } tags { key value } excludedResources { id name awsId region } excludedTags { key value } excludedVolumes { system volumeIds tags { key value } } } } } } fragment DayRuleParts on DayRule { ordinal weekday day } fragment PeriodParts on Period { amount unit } fragment PolicyRow on Policy { id name description workload kind enabled priority nextRunAt resourceCount updatedAt edition schedule { ...ScheduleParts } slaTemplate { id name } storageTemplate { id name } repository { id name } archiveRepository { id name } healthCheck { ordinal weekday } verify lastSession { id state createdAt endedAt } scope { account { id name } regions mode } } fragment RuleParts on Rule { slots count period { ...PeriodParts } } fragment ScheduleParts on Schedule { timezone daily { enabled days perHour snapshot { ...RuleParts } replica { ...RuleParts } backup { ...RuleParts } } weekly { enabled hour snapshot { ...RuleParts } replica { ...RuleParts } backup { ...RuleParts } } monthly { enabled hour day { ...DayRuleParts } snapshot { ...RuleParts } replica { ...RuleParts } backup { ...RuleParts } archive { ...RuleParts } } yearly { enabled hour day { ...DayRuleParts } backup { ...RuleParts } archive { ...RuleParts } } } fragment ScriptsParts on Scripts { pre { path arguments } post { path arguments } timeoutSeconds onlyForBackups ignoreMissing ignoreExitCodes }");
+
+export const PolicyPreviewDocument = operation<PolicyPreviewQuery, PolicyPreviewQueryVariables>("query PolicyPreview($input: PolicyInput!, $id: ID) { previewPolicy(input: $input, id: $id) { problems { path message } warnings scheduleText nextRuns { at regions legs { leg flags } } keeps { leg frequency text } covered { resource { id name awsId region sizeBytes } covered reason claimedBy { id name } } coveredCount totalBytes } }");
+
+export const ForecastPolicyDocument = operation<ForecastPolicyQuery, ForecastPolicyQueryVariables>("query ForecastPolicy($input: PolicyInput!, $id: ID, $days: Int!) { forecastPolicy(input: $input, id: $id, days: $days) { ...ForecastParts } } fragment ForecastParts on Forecast { runs { at regions legs { leg flags made } removed { leg oldestAt reason count } kept { leg count } } }");
+
+export const PolicyForecastDocument = operation<PolicyForecastQuery, PolicyForecastQueryVariables>("query PolicyForecast($id: ID!, $days: Int!) { node(id: $id) { __typename ... on Policy { forecast(days: $days) { ...ForecastParts } } } } fragment ForecastParts on Forecast { runs { at regions legs { leg flags made } removed { leg oldestAt reason count } kept { leg count } } }");
+
+export const PolicyComplianceDocument = operation<PolicyComplianceQuery, PolicyComplianceQueryVariables>("query PolicyCompliance($id: ID!, $leg: Leg!, $period: Frequency!, $asItWas: Boolean!) { node(id: $id) { __typename ... on Policy { compliance(leg: $leg, period: $period, asItWas: $asItWas) { ...ComplianceParts } } } } fragment ComplianceParts on ComplianceEntry { start end state percent target met missed removed }");
+
+export const ComplianceEntryDocument = operation<ComplianceEntryQuery, ComplianceEntryQueryVariables>("query ComplianceEntry($policyId: ID!, $leg: Leg!, $period: Frequency!, $start: DateTime!, $asItWas: Boolean!) { complianceEntry( policyId: $policyId leg: $leg period: $period start: $start asItWas: $asItWas ) { resource { id name awsId region } state percent made expected removed sessions { id name state createdAt } } }");
+
+export const EstimatePolicyDocument = operation<EstimatePolicyQuery, EstimatePolicyQueryVariables>("query EstimatePolicy($input: PolicyInput!, $id: ID) { estimatePolicy(input: $input, id: $id) { currency priceDate priceSource totalUsd csv lines { resource { id name } leg what quantity unit usdPerMonth } totals { leg what usdPerMonth } } }");
+
+export const TestPolicyConfigurationDocument = operation<TestPolicyConfigurationQuery, TestPolicyConfigurationQueryVariables>("query TestPolicyConfiguration($input: PolicyInput!, $id: ID) { testPolicyConfiguration(input: $input, id: $id) { checks { subject what state message remedy } missingPermissions } }");
+
+export const PoliciesForDocument = operation<PoliciesForQuery, PoliciesForQueryVariables>("query PoliciesFor($resourceIds: [ID!]!) { policiesFor(resourceIds: $resourceIds) { id name kind description enabled resourceCount scope { regions } } }");
 
 export const PolicyChoicesDocument = operation<PolicyChoicesQuery, PolicyChoicesQueryVariables>("query PolicyChoices { accounts(first: 100, order: {field: NAME, direction: ASC}) { edges { node { id name isHome awsAccountId state } } } repositories(first: 100, order: {field: NAME, direction: ASC}) { edges { node { id name url state kind storageClass } } } timezones }");
 
@@ -968,15 +1613,27 @@ export const CreatePolicyDocument = operation<CreatePolicyMutation, CreatePolicy
 
 export const UpdatePolicyDocument = operation<UpdatePolicyMutation, UpdatePolicyMutationVariables>("mutation UpdatePolicy($input: UpdatePolicyInput!) { updatePolicy(input: $input) { policy { id name resourceCount } } }");
 
-export const EnablePolicyDocument = operation<EnablePolicyMutation, EnablePolicyMutationVariables>("mutation EnablePolicy($input: IdInput!) { enablePolicy(input: $input) { policy { id name enabled nextRunAt revision } } }");
+export const EnablePolicyDocument = operation<EnablePolicyMutation, EnablePolicyMutationVariables>("mutation EnablePolicy($input: IdInput!) { enablePolicy(input: $input) { policy { id name enabled nextRunAt edition } } }");
 
-export const DisablePolicyDocument = operation<DisablePolicyMutation, DisablePolicyMutationVariables>("mutation DisablePolicy($input: IdInput!) { disablePolicy(input: $input) { policy { id name enabled nextRunAt revision } } }");
+export const DisablePolicyDocument = operation<DisablePolicyMutation, DisablePolicyMutationVariables>("mutation DisablePolicy($input: IdInput!) { disablePolicy(input: $input) { policy { id name enabled nextRunAt edition } } }");
 
 export const StartPolicyDocument = operation<StartPolicyMutation, StartPolicyMutationVariables>("mutation StartPolicy($input: StartPolicyInput!) { startPolicy(input: $input) { session { id name kind state } } }");
 
 export const StartHealthCheckDocument = operation<StartHealthCheckMutation, StartHealthCheckMutationVariables>("mutation StartHealthCheck($input: IdInput!) { startHealthCheck(input: $input) { session { id name kind state } } }");
 
 export const DeletePolicyDocument = operation<DeletePolicyMutation, DeletePolicyMutationVariables>("mutation DeletePolicy($input: IdInput!) { deletePolicy(input: $input) { id } }");
+
+export const ClonePolicyDocument = operation<ClonePolicyMutation, ClonePolicyMutationVariables>("mutation ClonePolicy($input: ClonePolicyInput!) { clonePolicy(input: $input) { policy { id name } } }");
+
+export const MovePolicyDocument = operation<MovePolicyMutation, MovePolicyMutationVariables>("mutation MovePolicy($input: MovePolicyInput!) { movePolicy(input: $input) { policy { id name priority } } }");
+
+export const StopPolicyDocument = operation<StopPolicyMutation, StopPolicyMutationVariables>("mutation StopPolicy($input: IdInput!) { stopPolicy(input: $input) { policy { id name } } }");
+
+export const AddToPolicyDocument = operation<AddToPolicyMutation, AddToPolicyMutationVariables>("mutation AddToPolicy($input: AddToPolicyInput!) { addToPolicy(input: $input) { policy { id name resourceCount } } }");
+
+export const PreferencesDocument = operation<PreferencesQuery, PreferencesQueryVariables>("query Preferences { preferences { obsoleteSnapshots { ...PeriodParts } } } fragment PeriodParts on Period { amount unit }");
+
+export const UpdatePreferencesDocument = operation<UpdatePreferencesMutation, UpdatePreferencesMutationVariables>("mutation UpdatePreferences($input: PreferencesInput!) { updatePreferences(input: $input) { preferences { obsoleteSnapshots { ...PeriodParts } } } } fragment PeriodParts on Period { amount unit }");
 
 export const RepositoriesDocument = operation<RepositoriesQuery, RepositoriesQueryVariables>("query Repositories($first: Int!, $offset: Int, $filter: RepositoryFilter, $order: [RepositoryOrder!]) { repositories(first: $first, offset: $offset, filter: $filter, order: $order) { edges { node { ...RepositoryRow } } pageInfo { hasNextPage } totalCount } } fragment RepositoryRow on Repository { id name description kind region location prefix url state problem storedBytes pointCount createdAt storageClass immutable encryption kmsKey hint rescannedAt collectedAt checkedAt incompletePointCount account { id name } }");
 
@@ -998,17 +1655,19 @@ export const RescanRepositoryDocument = operation<RescanRepositoryMutation, Resc
 
 export const CheckRepositoryDocument = operation<CheckRepositoryMutation, CheckRepositoryMutationVariables>("mutation CheckRepository($input: CheckRepositoryInput!) { checkRepository(input: $input) { session { id name kind state } } }");
 
-export const ResourcesDocument = operation<ResourcesQuery, ResourcesQueryVariables>("query Resources($first: Int!, $offset: Int, $filter: ResourceFilter, $order: [ResourceOrder!]) { resources(first: $first, offset: $offset, filter: $filter, order: $order) { edges { node { ...ResourceRow } } pageInfo { hasNextPage } totalCount } } fragment ResourceRow on Resource { id awsId name workload region state sizeBytes present lastSeenAt pointCount lastPointAt account { id name } tags { key value } protection { covered reason policy { id name enabled } } }");
+export const ResourcesDocument = operation<ResourcesQuery, ResourcesQueryVariables>("query Resources($first: Int!, $offset: Int, $filter: ResourceFilter, $order: [ResourceOrder!]) { resources(first: $first, offset: $offset, filter: $filter, order: $order) { edges { node { ...ResourceRow } } pageInfo { hasNextPage } totalCount } } fragment ResourceRow on Resource { id awsId name workload region state sizeBytes present lastSeenAt pointCount lastPointAt account { id name } tags { key value } protection { state reason since policy { id name } } }");
 
-export const ResourceDetailDocument = operation<ResourceDetailQuery, ResourceDetailQueryVariables>("query ResourceDetail($id: ID!) { node(id: $id) { __typename ... on Resource { ...ResourceRow firstSeenAt details } } } fragment ResourceRow on Resource { id awsId name workload region state sizeBytes present lastSeenAt pointCount lastPointAt account { id name } tags { key value } protection { covered reason policy { id name enabled } } }");
+export const ResourceDetailDocument = operation<ResourceDetailQuery, ResourceDetailQueryVariables>("query ResourceDetail($id: ID!) { node(id: $id) { __typename ... on Resource { ...ResourceRow firstSeenAt details protection { considered { covered reason policy { id name kind enabled priority } } } } } } fragment ResourceRow on Resource { id awsId name workload region state sizeBytes present lastSeenAt pointCount lastPointAt account { id name } tags { key value } protection { state reason since policy { id name } } }");
 
-export const ScopeCandidatesDocument = operation<ScopeCandidatesQuery, ScopeCandidatesQueryVariables>("query ScopeCandidates($accountId: ID!, $after: String) { resources( first: 100 after: $after filter: {accountId: $accountId, present: true} order: {field: NAME, direction: ASC} ) { edges { node { id awsId name region sizeBytes tags { key value } protection { covered policy { id name priority createdAt } } } } pageInfo { hasNextPage endCursor } totalCount } }");
+export const ScopeCandidatesDocument = operation<ScopeCandidatesQuery, ScopeCandidatesQueryVariables>("query ScopeCandidates($accountId: ID!, $after: String) { resources( first: 100 after: $after filter: {accountId: $accountId, present: true} order: {field: NAME, direction: ASC} ) { edges { node { id awsId name region tags { key value } } } pageInfo { hasNextPage endCursor } totalCount } }");
 
 export const RescanDocument = operation<RescanMutation, RescanMutationVariables>("mutation Rescan($input: RescanInput!) { rescan(input: $input) { session { id name kind state } } }");
 
+export const TakeManualSnapshotDocument = operation<TakeManualSnapshotMutation, TakeManualSnapshotMutationVariables>("mutation TakeManualSnapshot($input: ManualSnapshotInput!) { takeManualSnapshot(input: $input) { session { id name kind state } } }");
+
 export const SessionsDocument = operation<SessionsQuery, SessionsQueryVariables>("query Sessions($first: Int!, $offset: Int, $filter: SessionFilter, $order: [SessionOrder!]) { sessions(first: $first, offset: $offset, filter: $filter, order: $order) { edges { node { ...SessionRow } } pageInfo { hasNextPage } totalCount } } fragment SessionRow on Session { id kind name state requestedBy reason createdAt startedAt endedAt cancelRequested progressDone progressTotal bytesRead bytesStored policy { id name } }");
 
-export const SessionDetailDocument = operation<SessionDetailQuery, SessionDetailQueryVariables>("query SessionDetail($id: ID!) { node(id: $id) { __typename ... on Session { ...SessionRow lastEvent tasks { id kind name state stage message errorCode attempt progressDone progressTotal bytesRead bytesStored startedAt endedAt result resource { id name } } } } } fragment SessionRow on Session { id kind name state requestedBy reason createdAt startedAt endedAt cancelRequested progressDone progressTotal bytesRead bytesStored policy { id name } }");
+export const SessionDetailDocument = operation<SessionDetailQuery, SessionDetailQueryVariables>("query SessionDetail($id: ID!) { node(id: $id) { __typename ... on Session { ...SessionRow lastEvent tasks { id kind name state stage message errorCode attempt progressDone progressTotal bytesRead bytesStored startedAt endedAt result resource { id name } legs { leg state message } } } } } fragment SessionRow on Session { id kind name state requestedBy reason createdAt startedAt endedAt cancelRequested progressDone progressTotal bytesRead bytesStored policy { id name } }");
 
 export const SessionStateDocument = operation<SessionStateQuery, SessionStateQueryVariables>("query SessionState($id: ID!) { node(id: $id) { __typename ... on Session { id name kind state progressDone progressTotal } } }");
 
@@ -1017,3 +1676,27 @@ export const CancelSessionDocument = operation<CancelSessionMutation, CancelSess
 export const SessionEventsDocument = operation<SessionEventsSubscription, SessionEventsSubscriptionVariables>("subscription SessionEvents($id: ID!, $after: Int) { sessionEvents(id: $id, after: $after) { number at level message taskId } }");
 
 export const ActivityFeedDocument = operation<ActivityFeedSubscription, ActivityFeedSubscriptionVariables>("subscription ActivityFeed($after: String) { activity(after: $after) { cursor at kind subjectId change message } }");
+
+export const SlaTemplatesDocument = operation<SlaTemplatesQuery, SlaTemplatesQueryVariables>("query SlaTemplates($first: Int!, $offset: Int) { slaTemplates(first: $first, offset: $offset) { edges { node { ...SlaTemplateRow } } pageInfo { hasNextPage } totalCount } } fragment DayRuleParts on DayRule { ordinal weekday day } fragment LegPlanParts on LegPlan { window { start end } daily { everyMinutes keep { ...PeriodParts } } weekly { days keep { ...PeriodParts } } monthly { months day { ...DayRuleParts } keep { ...PeriodParts } } } fragment PeriodParts on Period { amount unit } fragment SlaTemplateRow on SlaTemplate { id name description version updatedAt revision terms { ...TermsParts } policies { id name } } fragment TermsParts on SlaTermsType { snapshot { ...LegPlanParts } replica { firstOf keep { ...PeriodParts } } backup { ...LegPlanParts } archive { months keep { ...PeriodParts } } trackChanges target }");
+
+export const SlaTemplateDetailDocument = operation<SlaTemplateDetailQuery, SlaTemplateDetailQueryVariables>("query SlaTemplateDetail($id: ID!) { node(id: $id) { __typename ... on SlaTemplate { ...SlaTemplateRow createdAt versions { version since terms { ...TermsParts } } } } } fragment DayRuleParts on DayRule { ordinal weekday day } fragment LegPlanParts on LegPlan { window { start end } daily { everyMinutes keep { ...PeriodParts } } weekly { days keep { ...PeriodParts } } monthly { months day { ...DayRuleParts } keep { ...PeriodParts } } } fragment PeriodParts on Period { amount unit } fragment SlaTemplateRow on SlaTemplate { id name description version updatedAt revision terms { ...TermsParts } policies { id name } } fragment TermsParts on SlaTermsType { snapshot { ...LegPlanParts } replica { firstOf keep { ...PeriodParts } } backup { ...LegPlanParts } archive { months keep { ...PeriodParts } } trackChanges target }");
+
+export const StorageTemplatesDocument = operation<StorageTemplatesQuery, StorageTemplatesQueryVariables>("query StorageTemplates($first: Int!, $offset: Int) { storageTemplates(first: $first, offset: $offset) { edges { node { ...StorageTemplateRow } } pageInfo { hasNextPage } totalCount } } fragment LocationParts on Location { default { id name storageClass } regions { region repository { id name } } } fragment StorageTemplateRow on StorageTemplate { id name description updatedAt revision backup { ...LocationParts } archive { ...LocationParts } policies { id name } }");
+
+export const StorageTemplateDetailDocument = operation<StorageTemplateDetailQuery, StorageTemplateDetailQueryVariables>("query StorageTemplateDetail($id: ID!) { node(id: $id) { __typename ... on StorageTemplate { ...StorageTemplateRow createdAt } } } fragment LocationParts on Location { default { id name storageClass } regions { region repository { id name } } } fragment StorageTemplateRow on StorageTemplate { id name description updatedAt revision backup { ...LocationParts } archive { ...LocationParts } policies { id name } }");
+
+export const CreateSlaTemplateDocument = operation<CreateSlaTemplateMutation, CreateSlaTemplateMutationVariables>("mutation CreateSlaTemplate($input: SlaTemplateInput!) { createSlaTemplate(input: $input) { slaTemplate { ...SlaTemplateRow } } } fragment DayRuleParts on DayRule { ordinal weekday day } fragment LegPlanParts on LegPlan { window { start end } daily { everyMinutes keep { ...PeriodParts } } weekly { days keep { ...PeriodParts } } monthly { months day { ...DayRuleParts } keep { ...PeriodParts } } } fragment PeriodParts on Period { amount unit } fragment SlaTemplateRow on SlaTemplate { id name description version updatedAt revision terms { ...TermsParts } policies { id name } } fragment TermsParts on SlaTermsType { snapshot { ...LegPlanParts } replica { firstOf keep { ...PeriodParts } } backup { ...LegPlanParts } archive { months keep { ...PeriodParts } } trackChanges target }");
+
+export const UpdateSlaTemplateDocument = operation<UpdateSlaTemplateMutation, UpdateSlaTemplateMutationVariables>("mutation UpdateSlaTemplate($input: UpdateSlaTemplateInput!) { updateSlaTemplate(input: $input) { slaTemplate { ...SlaTemplateRow } } } fragment DayRuleParts on DayRule { ordinal weekday day } fragment LegPlanParts on LegPlan { window { start end } daily { everyMinutes keep { ...PeriodParts } } weekly { days keep { ...PeriodParts } } monthly { months day { ...DayRuleParts } keep { ...PeriodParts } } } fragment PeriodParts on Period { amount unit } fragment SlaTemplateRow on SlaTemplate { id name description version updatedAt revision terms { ...TermsParts } policies { id name } } fragment TermsParts on SlaTermsType { snapshot { ...LegPlanParts } replica { firstOf keep { ...PeriodParts } } backup { ...LegPlanParts } archive { months keep { ...PeriodParts } } trackChanges target }");
+
+export const CloneSlaTemplateDocument = operation<CloneSlaTemplateMutation, CloneSlaTemplateMutationVariables>("mutation CloneSlaTemplate($input: CloneTemplateInput!) { cloneSlaTemplate(input: $input) { slaTemplate { id name } } }");
+
+export const DeleteSlaTemplateDocument = operation<DeleteSlaTemplateMutation, DeleteSlaTemplateMutationVariables>("mutation DeleteSlaTemplate($input: IdInput!) { deleteSlaTemplate(input: $input) { id } }");
+
+export const CreateStorageTemplateDocument = operation<CreateStorageTemplateMutation, CreateStorageTemplateMutationVariables>("mutation CreateStorageTemplate($input: StorageTemplateInput!) { createStorageTemplate(input: $input) { storageTemplate { ...StorageTemplateRow } } } fragment LocationParts on Location { default { id name storageClass } regions { region repository { id name } } } fragment StorageTemplateRow on StorageTemplate { id name description updatedAt revision backup { ...LocationParts } archive { ...LocationParts } policies { id name } }");
+
+export const UpdateStorageTemplateDocument = operation<UpdateStorageTemplateMutation, UpdateStorageTemplateMutationVariables>("mutation UpdateStorageTemplate($input: UpdateStorageTemplateInput!) { updateStorageTemplate(input: $input) { storageTemplate { ...StorageTemplateRow } } } fragment LocationParts on Location { default { id name storageClass } regions { region repository { id name } } } fragment StorageTemplateRow on StorageTemplate { id name description updatedAt revision backup { ...LocationParts } archive { ...LocationParts } policies { id name } }");
+
+export const CloneStorageTemplateDocument = operation<CloneStorageTemplateMutation, CloneStorageTemplateMutationVariables>("mutation CloneStorageTemplate($input: CloneTemplateInput!) { cloneStorageTemplate(input: $input) { storageTemplate { id name } } }");
+
+export const DeleteStorageTemplateDocument = operation<DeleteStorageTemplateMutation, DeleteStorageTemplateMutationVariables>("mutation DeleteStorageTemplate($input: IdInput!) { deleteStorageTemplate(input: $input) { id } }");

@@ -12,7 +12,7 @@ import type { SignedInUser } from "../api/auth";
 import { MeDocument, SessionsDocument } from "../api/generated";
 import { useData } from "../api/useData";
 import { ROLE } from "../format/words";
-import { count } from "../format/schedule";
+import { count } from "../format/text";
 import { ActivityProvider } from "./activity";
 import { Connected } from "./connected";
 import { ErrorBoundary } from "./ErrorBoundary";

@@ -1,7 +1,8 @@
 import { describe, expect, it } from "vitest";
 import { PASSWORD_MIN, strength } from "./password";
-import { count, daysPhrase, hoursPhrase, list, retentionSentence, scheduleSentence, scheduleShort, WEEKDAYS } from "./schedule";
+import { dayRulePhrase, daysPhrase, flagLetter, inOrder, minuteName, minutesOf, monthsPhrase, periodText, WEEKDAYS } from "./calendar";
 import { gib, percent, rate, size } from "./size";
+import { count, list, wordsOf } from "./text";
 import { clock, duration, elapsed, local, relative, utc } from "./time";
 
 const MiB = 1024 ** 2;
@@ -81,7 +82,7 @@ describe("time", () => {
   });
 });
 
-describe("schedule", () => {
+describe("calendar", () => {
   it("names days", () => {
     expect(daysPhrase(WEEKDAYS)).toBe("every day");
     expect(daysPhrase(["FRIDAY", "MONDAY", "TUESDAY", "WEDNESDAY", "THURSDAY"])).toBe("Monday to Friday");
@@ -91,31 +92,23 @@ describe("schedule", () => {
     expect(daysPhrase([])).toBe("on no day");
   });
 
-  it("names hours", () => {
-    expect(hoursPhrase([14, 2])).toBe("at 02:00 and 14:00");
-    expect(hoursPhrase([...Array(24).keys()])).toBe("every hour");
-    expect(hoursPhrase([1, 5, 9, 13, 17, 21])).toBe("every 4 hours from 01:00");
-    expect(hoursPhrase([1, 5, 9])).toBe("at 01:00, 05:00 and 09:00");
-    expect(hoursPhrase([])).toBe("never");
+  it("names months and days of a month", () => {
+    expect(monthsPhrase([3])).toBe("in March");
+    expect(monthsPhrase([7, 1, 4, 4])).toBe("in Jan, Apr and Jul");
+    expect(monthsPhrase([1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12])).toBe("every month");
+    expect(dayRulePhrase({ ordinal: "LAST", weekday: "FRIDAY", day: null })).toBe("last Friday");
+    expect(dayRulePhrase({ ordinal: "FIRST", weekday: null, day: 15 })).toBe("day 15");
+    expect(dayRulePhrase({ ordinal: "FIRST", weekday: null, day: 31 })).toBe("last day");
   });
 
-  it("makes a sentence of it", () => {
-    const base = { days: WEEKDAYS, timezone: "Europe/Berlin" };
-    expect(scheduleSentence(null)).toBe("Runs only when started by hand.");
-    expect(scheduleSentence({ ...base, snapshotHours: [2, 14], backupHours: [2] })).toBe(
-      "Snapshots at 02:00 and 14:00, every day; backups at 02:00 (Europe/Berlin).",
-    );
-    expect(scheduleSentence({ ...base, snapshotHours: [2], backupHours: [2] })).toContain("each followed by a backup");
-    expect(scheduleSentence({ ...base, snapshotHours: [2], backupHours: [] })).toContain("no backups");
-    expect(scheduleShort({ ...base, snapshotHours: [2], backupHours: [] })).toBe("02:00, every day");
-  });
-
-  it("says what is kept", () => {
-    expect(retentionSentence({ snapshots: 7, backupDays: 30 }, true)).toBe(
-      "The newest 7 snapshots of each resource are kept; backups are kept for 30 days.",
-    );
-    expect(retentionSentence({ snapshots: 1, backupDays: 1 }, false)).toBe("The newest 1 snapshot of each resource is kept.");
-    expect(retentionSentence({ snapshots: 0, backupDays: 1 }, true)).toContain("backups are kept for 1 day.");
+  it("writes times of day, lengths of time and flags", () => {
+    expect(minuteName(545)).toBe("09:05");
+    expect(minutesOf("9:05")).toBe(545);
+    expect(minutesOf("24:00")).toBeNull();
+    expect(minutesOf("9.05")).toBeNull();
+    expect(periodText({ amount: 1, unit: "MONTHS" })).toBe("1 month");
+    expect(periodText({ amount: 30, unit: "DAYS" })).toBe("30 days");
+    expect(inOrder(["YEARLY", "DAILY"]).map(flagLetter)).toEqual(["D", "Y"]);
   });
 
   it("counts and lists", () => {
@@ -124,6 +117,7 @@ describe("schedule", () => {
     expect(count(2, "day")).toBe("2 days");
     expect(list([])).toBe("");
     expect(list(["a", "b", "c"])).toBe("a, b and c");
+    expect(wordsOf(" a@b.example;c@d.example,\n e@f.example ")).toEqual(["a@b.example", "c@d.example", "e@f.example"]);
   });
 });
 

@@ -7,7 +7,7 @@ import Select from "@cloudscape-design/components/select";
 import Table, { type TableProps } from "@cloudscape-design/components/table";
 import TextFilter from "@cloudscape-design/components/text-filter";
 import type { Answer } from "../api/useData";
-import { count } from "../format/schedule";
+import { count } from "../format/text";
 import { EmptyState } from "../ui/EmptyState";
 import { ProblemAlert } from "../ui/ProblemAlert";
 import { PAGE_SIZES, type ListControl } from "./useListView";

@@ -56,11 +56,13 @@ class Rows(Generic[E]):
     def count(self, select: Select) -> int:
         return self._count(select.where)
 
-    def many(self, ids: Iterable[UUID]) -> dict[UUID, E]:
+    def many(self, ids: Iterable[UUID], *, lock: bool = False) -> dict[UUID, E]:
         wanted = list(dict.fromkeys(ids))
         if not wanted:
             return {}
         statement = select(self.table).where(self.table.c.id == any_(literal(wanted, ARRAY(Uuid))))
+        if lock:  # always in one order: two that want the same rows wait for each other instead of locking up
+            statement = statement.order_by(self.table.c.id).with_for_update(key_share=True)
         with translated():
             rows = self.connection.execute(statement).mappings()
             return {row["id"]: self.entity.from_row(row, self.sealer) for row in rows}

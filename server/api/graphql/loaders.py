@@ -18,7 +18,7 @@ from server.domain.scope import Verdict
 from server.domain.session import Task
 from server.domain.workload import Resource
 from server.ports import Group, Order, Select, Where
-from server.services import lists, policies
+from server.services import claims, lists
 
 TASKS_MAX = 10_000  # of all sessions of one page together; a policy run has one per resource
 
@@ -93,12 +93,12 @@ class Loaders:
 
     async def _verdicts(self, resources: list[Resource]) -> list[list[tuple[Policy, Verdict]]]:
         context = self._context
-        found = await in_thread(policies.verdicts, context.app, context.who(), resources)
+        found = await in_thread(claims.verdicts, context.app, context.who(), resources)
         return [found[resource.id] for resource in resources]
 
     async def _coverage(self, wanted: list[Policy]) -> list[int]:
         context = self._context
-        found = await in_thread(policies.coverage, context.app, context.who(), wanted)
+        found = await in_thread(claims.coverage, context.app, context.who(), wanted)
         return [found[policy.id] for policy in wanted]
 
 

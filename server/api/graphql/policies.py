@@ -13,17 +13,24 @@ from server.api.graphql.accounts import Account
 from server.api.graphql.connections import Connection, Direction, connect, ordering
 from server.api.graphql.context import Info, in_thread
 from server.api.graphql.loaders import loaders
-from server.api.graphql.node import IdInput, Node, RemovedPayload
+from server.api.graphql.node import IdInput, Node, RemovedPayload, Tag
 from server.api.graphql.permissions import requires
-from server.api.graphql.policy_inputs import PolicyInput, StartPolicyInput, UpdatePolicyInput
+from server.api.graphql.policy_inputs import (
+    AddToPolicyInput,
+    ClonePolicyInput,
+    MovePolicyInput,
+    PolicyInput,
+    StartPolicyInput,
+    UpdatePolicyInput,
+)
+from server.api.graphql.policy_types import Guest, HealthCheck, Notifications, ReplicaTarget, Retention, Scope
 from server.api.graphql.repositories import Repository
-from server.api.graphql.resources import Resource
-from server.api.graphql.scalars import Ordinal, SelectionMode, State, Weekday, global_id, local_id
+from server.api.graphql.scalars import PolicyKind, State, global_id, local_id
+from server.api.graphql.schedule_types import Schedule
 from server.domain import policy as domain
-from server.domain import scope as scopes
 from server.domain.access import Role
 from server.ports import Order, Where
-from server.services import policies
+from server.services import claims, policies
 
 if TYPE_CHECKING:
     from server.api.graphql.sessions import Session, SessionPayload
@@ -33,132 +40,68 @@ LazySessionPayload = Annotated["SessionPayload", strawberry.lazy("server.api.gra
 
 
 @requires(Role.VIEWER)
-@strawberry.type(description="A tag condition; without a value, any value of the key.")
-class TagMatch:
-    key: str
-    value: str | None
-
-
-@requires(Role.VIEWER)
-@strawberry.type
-class Scope:
-    record: strawberry.Private[scopes.Scope]
-    regions: list[str]
-    mode: SelectionMode
-    tags: list[TagMatch]
-    excluded_tags: list[TagMatch]
-
-    @classmethod
-    def of(cls, record: scopes.Scope) -> Scope:
-        return cls(
-            record=record,
-            regions=list(record.regions),
-            mode=record.mode,
-            tags=[TagMatch(key=one.key, value=one.value) for one in record.tags],
-            excluded_tags=[TagMatch(key=one.key, value=one.value) for one in record.excluded_tags],
-        )
-
-    @strawberry.field
-    async def account(self, info: Info) -> Account:
-        return Account.of(await loaders(info.context).accounts.load(self.record.account_id))
-
-    @strawberry.field
-    async def resources(self, info: Info) -> list[Resource]:
-        return await _resources(info, self.record.resource_ids)
-
-    @strawberry.field
-    async def excluded_resources(self, info: Info) -> list[Resource]:
-        return await _resources(info, self.record.excluded_resource_ids)
-
-
-async def _resources(info: Info, ids: tuple[UUID, ...]) -> list[Resource]:
-    found = await loaders(info.context).resources.load_many(ids)
-    return [Resource.of(one) for one in found if one is not None]
-
-
-@requires(Role.VIEWER)
-@strawberry.type(description="On the days, at the hours of the time zone; a backup is made at the backup hours, a subset.")
-class DailySchedule:
-    snapshot_hours: list[int]
-    backup_hours: list[int]
-    days: list[Weekday]
-    timezone: str
-
-
-@requires(Role.VIEWER)
-@strawberry.type(description="The newest snapshots are kept by count, backups by age in days.")
-class Retention:
-    snapshots: int
-    backup_days: int
-
-
-@requires(Role.VIEWER)
-@strawberry.type(description="Once a month on that weekday: are the backups whole? A twelfth of the blocks is read each time.")
-class HealthCheck:
-    ordinal: Ordinal
-    weekday: Weekday
-
-
-@requires(Role.VIEWER)
 @strawberry.type
 class Policy(Node):
     record: strawberry.Private[domain.Policy]
     name: str
     description: str
     workload: str
+    kind: PolicyKind
     enabled: bool
-    priority: int
+    priority: int = strawberry.field(description="Among the policies of its workload and kind; 1 comes first.")
     scope: Scope
-    schedule: DailySchedule | None
+    schedule: Schedule | None
+    replicas: list[ReplicaTarget]
+    guest: Guest
+    copy_tags: bool
+    tags: list[Tag] = strawberry.field(description="Go onto every snapshot and replica.")
     retention: Retention
     retry_attempts: int
-    copy_tags: bool
+    notifications: Notifications | None
     verify: bool = strawberry.field(description="Every backup is read again and compared with what was read from the source.")
     health_check: HealthCheck | None
     next_run_at: datetime | None
     created_at: datetime
     updated_at: datetime
-    revision: int
+    edition: int = strawberry.field(description="Counts the changes people made; updatePolicy wants the newest.")
+    revision: int = strawberry.field(description="Counts every change, also what a run notes.")
 
     @classmethod
     def of(cls, record: domain.Policy) -> Policy:
-        schedule = record.schedule
-        plan = schedule.daily if schedule is not None else None
         return cls(
             record=record,
             id=global_id("Policy", record.id),
             name=record.name,
             description=record.description,
             workload=record.workload,
+            kind=record.kind,
             enabled=record.enabled,
             priority=record.priority,
             scope=Scope.of(record.scope),
-            schedule=None
-            if plan is None or schedule is None
-            else DailySchedule(
-                snapshot_hours=list(plan.snapshot.slots),
-                backup_hours=list(plan.backup.slots) if plan.backup else [],
-                days=list(plan.days),
-                timezone=schedule.timezone,
-            ),
-            retention=Retention(snapshots=record.retention.snapshots, backup_days=record.retention.backups.amount),
-            retry_attempts=record.retries.attempts,
+            schedule=None if record.schedule is None else Schedule.of(record.schedule),
+            replicas=[ReplicaTarget.of(one) for one in record.replicas],
+            guest=Guest.of(record.guest),
             copy_tags=record.copy_tags,
+            tags=[Tag(key=one.key, value=one.value) for one in record.tags],
+            retention=Retention.of(record.retention),
+            retry_attempts=record.retries.attempts,
+            notifications=Notifications.maybe(record.notifications),
             verify=record.verify,
-            health_check=None
-            if record.health_check is None
-            else HealthCheck(ordinal=record.health_check.ordinal, weekday=record.health_check.weekday),
+            health_check=HealthCheck.maybe(record.health_check),
             next_run_at=record.next_run_at,
             created_at=record.created_at,
             updated_at=record.updated_at,
+            edition=record.edition,
             revision=record.revision,
         )
 
-    @strawberry.field
+    @strawberry.field(description="Where backups go; null: none, or as the storage template says.")
     async def repository(self, info: Info) -> Repository | None:
-        if self.record.repository_id is None:
-            return None
-        return Repository.of(await loaders(info.context).repositories.load(self.record.repository_id))
+        return await _repository(info, self.record.repository_id)
+
+    @strawberry.field
+    async def archive_repository(self, info: Info) -> Repository | None:
+        return await _repository(info, self.record.archive_repository_id)
 
     @strawberry.field
     async def last_session(self, info: Info) -> LazySession | None:
@@ -174,11 +117,18 @@ class Policy(Node):
         return await loaders(info.context).coverage.load(self.record)
 
 
+async def _repository(info: Info, id: UUID | None) -> Repository | None:
+    if id is None:
+        return None
+    return Repository.of(await loaders(info.context).repositories.load(id))
+
+
 @strawberry.input
 class PolicyFilter:
     search: str | None = None
     enabled: bool | None = None
     workload: str | None = None
+    kind: PolicyKind | None = None
     repository_id: strawberry.ID | None = None
     resource_id: strawberry.ID | None = strawberry.field(default=None, description="Covers this resource.")
     last_state: list[State] | None = strawberry.field(default=None, description="State of its newest session.")
@@ -193,6 +143,8 @@ class PolicyFilter:
             found.append(Where("enabled", "eq", self.enabled))
         if self.workload is not None:
             found.append(Where("workload", "eq", self.workload))
+        if self.kind is not None:
+            found.append(Where("kind", "eq", self.kind))
         if self.repository_id is not None:
             id = local_id("Repository", self.repository_id, "filter.repositoryId")
             found.append(Where("repository_id", "eq", id))
@@ -207,10 +159,10 @@ async def _derived(info: Info, filter: PolicyFilter) -> tuple[Where, ...]:
     found: list[Where] = []
     if filter.resource_id is not None:
         resource = local_id("Resource", filter.resource_id, "filter.resourceId")
-        found.append(Where("id", "in", await in_thread(policies.covering, app, caller, resource)))
+        found.append(Where("id", "in", await in_thread(claims.covering, app, caller, resource)))
     if filter.last_state is not None or filter.never_run is not None:
         states, never = filter.last_state or [], bool(filter.never_run)
-        found.append(Where("id", "in", await in_thread(policies.by_last_state, app, caller, states, never=never)))
+        found.append(Where("id", "in", await in_thread(claims.by_last_state, app, caller, states, never=never)))
     return tuple(found)
 
 
@@ -232,6 +184,13 @@ class PolicyOrder:
 @strawberry.type
 class PolicyPayload:
     policy: Policy | None
+    client_mutation_id: str | None
+
+
+@requires(Role.VIEWER)
+@strawberry.type
+class StopPolicyPayload:
+    sessions: list[LazySession] = strawberry.field(description="Those that are being cancelled.")
     client_mutation_id: str | None
 
 
@@ -259,6 +218,13 @@ class PolicyQuery:
             order=ordering(order, Order("priority")),
         )
 
+    @strawberry.field(description="Policies all these resources can be added to: of their account and Regions.")
+    @requires(Role.VIEWER)
+    async def policies_for(self, info: Info, resource_ids: list[strawberry.ID]) -> list[Policy]:
+        ids = [local_id("Resource", id, "resourceIds") for id in resource_ids]
+        found = await in_thread(claims.reaching, info.context.app, info.context.who(), ids)
+        return [Policy.of(one) for one in found]
+
     @strawberry.field(description="IANA time zones a schedule can use.")
     @requires(Role.VIEWER)
     async def timezones(self) -> list[str]:
@@ -281,7 +247,7 @@ class PolicyMutation:
         )
         return PolicyPayload(policy=Policy.of(made), client_mutation_id=input.client_mutation_id)
 
-    @strawberry.mutation(description="Replace a policy. CONFLICT when its revision is no longer the one given.")
+    @strawberry.mutation(description="Replace a policy. CONFLICT when its edition is no longer the one given.")
     @requires(Role.OPERATOR)
     async def update_policy(self, info: Info, input: UpdatePolicyInput) -> PolicyPayload:
         context = info.context
@@ -290,12 +256,49 @@ class PolicyMutation:
             context.app,
             context.who(),
             local_id("Policy", input.id),
-            input.revision,
+            input.edition,
             input.policy.read(),
             dry_run=input.policy.dry_run,
             key=input.policy.client_mutation_id,
         )
         return PolicyPayload(policy=Policy.of(changed), client_mutation_id=input.policy.client_mutation_id)
+
+    @strawberry.mutation(description="A copy under another name: disabled, after all others of its kind.")
+    @requires(Role.OPERATOR)
+    async def clone_policy(self, info: Info, input: ClonePolicyInput) -> PolicyPayload:
+        context, id = info.context, local_id("Policy", input.id)
+        made = await in_thread(
+            policies.clone,
+            context.app,
+            context.who(),
+            id,
+            input.name,
+            dry_run=input.dry_run,
+            key=input.client_mutation_id,
+        )
+        return PolicyPayload(policy=Policy.of(made), client_mutation_id=input.client_mutation_id)
+
+    @strawberry.mutation(description="Change who comes first among the policies of one kind; they are numbered from 1 again.")
+    @requires(Role.OPERATOR)
+    async def move_policy(self, info: Info, input: MovePolicyInput) -> PolicyPayload:
+        context, id = info.context, local_id("Policy", input.id)
+        moved = await in_thread(policies.move, context.app, context.who(), id, input.to, dry_run=input.dry_run)
+        return PolicyPayload(policy=Policy.of(moved), client_mutation_id=input.client_mutation_id)
+
+    @strawberry.mutation(description="Let a policy cover these resources, too.")
+    @requires(Role.OPERATOR)
+    async def add_to_policy(self, info: Info, input: AddToPolicyInput) -> PolicyPayload:
+        context = info.context
+        changed = await in_thread(
+            policies.add_resources,
+            context.app,
+            context.who(),
+            local_id("Policy", input.policy_id, "policyId"),
+            [local_id("Resource", id, "resourceIds") for id in input.resource_ids],
+            dry_run=input.dry_run,
+            key=input.client_mutation_id,
+        )
+        return PolicyPayload(policy=Policy.of(changed), client_mutation_id=input.client_mutation_id)
 
     @strawberry.mutation(description="Delete a policy; its restore points stay. Refused while it runs.")
     @requires(Role.OPERATOR)
@@ -321,6 +324,15 @@ class PolicyMutation:
         from server.api.graphql.operations import start_policy
 
         return await start_policy(info, input)
+
+    @strawberry.mutation(description="Cancel the running sessions of the policy.")
+    @requires(Role.OPERATOR)
+    async def stop_policy(self, info: Info, input: IdInput) -> StopPolicyPayload:
+        from server.api.graphql.sessions import Session
+
+        context, id = info.context, local_id("Policy", input.id)
+        found = await in_thread(policies.stop, context.app, context.who(), id, dry_run=input.dry_run)
+        return StopPolicyPayload(sessions=[Session.of(one) for one in found], client_mutation_id=input.client_mutation_id)
 
 
 async def _set_enabled(info: Info, input: IdInput, *, enabled: bool) -> PolicyPayload:

@@ -15,7 +15,9 @@ from strawberry.types.scalar import ScalarDefinition
 from server.domain.access import Role
 from server.domain.errors import InvalidInput
 from server.domain.health import CheckLevel
-from server.domain.periods import Ordinal, Weekday
+from server.domain.periods import Frequency, Ordinal, Unit, Weekday
+from server.domain.policy import PolicyKind
+from server.domain.replicas import KeyUsage
 from server.domain.repository import Encryption, RepositoryState, RetrievalMode, StorageClass, StorageKind
 from server.domain.restore import Health, Leg, PointState, RetrievalState
 from server.domain.scope import SelectionMode
@@ -80,8 +82,10 @@ for _kind in (
     *(State, SessionKind, Level, Leg, PointState),
     *(AccountState, StorageKind, RepositoryState, SelectionMode, Weekday, Ordinal),
     *(StorageClass, Encryption, CheckLevel, Health, RetrievalState, RetrievalMode),
+    *(Frequency, PolicyKind, KeyUsage),
 ):
     strawberry.enum(_kind)
+strawberry.enum(Unit, name="PeriodUnit")
 
 __all__ = [
     "JSON",
@@ -89,12 +93,15 @@ __all__ = [
     "AccountState",
     "CheckLevel",
     "Encryption",
+    "Frequency",
     "Health",
+    "KeyUsage",
     "Leg",
     "Level",
     "Long",
     "Ordinal",
     "PointState",
+    "PolicyKind",
     "RepositoryState",
     "RetrievalMode",
     "RetrievalState",
@@ -104,6 +111,7 @@ __all__ = [
     "State",
     "StorageClass",
     "StorageKind",
+    "Unit",
     "Weekday",
     "global_id",
     "local_id",

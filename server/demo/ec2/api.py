@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from moto.core.common_types import TYPE_RESPONSE
-from moto.core.responses import ActionResult
+from moto.core.responses import ActionResult, EmptyResult
 from moto.ec2.exceptions import EC2ClientError, InvalidVolumeIdError
 from moto.ec2.responses import EC2Response
 
-from server.demo.ec2 import paging
-from server.demo.ec2.backend import DemoEc2Backend, visible_snapshot
+from server.demo.ec2 import copies, paging
+from server.demo.ec2.backend import DemoEc2Backend
+from server.demo.ec2.copies import visible_snapshot
 from server.demo.errors import known_regions
 from server.demo.once import Once, Reused
 
@@ -162,6 +163,49 @@ class DemoEc2Response(EC2Response):
                 tags = {tag["key"]: tag["value"] for tag in snapshot.volume.get_tags()}
                 snapshot.add_tags({key: value for key, value in tags.items() if key not in own and not key.startswith("aws:")})
         return answer
+
+    def copy_snapshot(self) -> ActionResult:
+        self.error_on_dryrun()
+        request = copies.CopyRequest(
+            source_id=str(self._get_param("SourceSnapshotId")),
+            source_region=str(self._get_param("SourceRegion")),
+            caller=self.headers["x-demo-caller-arn"],
+            description=self._get_param("Description") or "",
+            encrypted=bool(self._get_bool_param("Encrypted", False)),
+            kms_key=self._get_param("KmsKeyId"),
+        )
+        tags = self._parse_tag_specification().get("snapshot", {})
+        copy = copies.copy(self.backend, request)
+        copy.add_tags(tags)
+        return ActionResult({"SnapshotId": copy.id, "Tags": copy.tag_set})
+
+    def modify_snapshot_attribute(self) -> EmptyResult:
+        """Both forms: ``CreateVolumePermission`` with lists, and ``OperationType`` with ``UserIds`` and ``GroupNames``."""
+        self.error_on_dryrun()
+        snapshot_id = self._get_param("SnapshotId")
+        wanted = self._get_param("CreateVolumePermission") or {}
+        kind = self._get_param("OperationType")
+        for name, change in (("Add", copies.share), ("Remove", copies.unshare)):
+            entries = wanted.get(name) or []
+            accounts = {str(entry["UserId"]) for entry in entries if "UserId" in entry}
+            groups = {str(entry["Group"]) for entry in entries if "Group" in entry}
+            if kind == name.lower():
+                accounts |= set(self._get_param("UserIds", []))
+                groups |= set(self._get_param("GroupNames", []))
+            change(self.backend, snapshot_id, accounts, groups)
+        return EmptyResult()
+
+    def reset_snapshot_attribute(self) -> EmptyResult:  # type: ignore[override]  # moto has none
+        self.error_on_dryrun()
+        snapshot = self.backend.get_snapshot(self._get_param("SnapshotId"))
+        snapshot.create_volume_permission_userids.clear()
+        snapshot.create_volume_permission_groups.clear()
+        return EmptyResult()
+
+    def get_ebs_default_kms_key_id(self) -> ActionResult:
+        """The account's choice, else the alias of the key AWS makes for it."""
+        self.error_on_dryrun()
+        return ActionResult({"KmsKeyId": self.backend.default_kms_key_id or "alias/aws/ebs"})
 
     # ---- instances and images
 

@@ -12,8 +12,8 @@ from moto.ec2.models import instances as moto_instances
 from moto.ec2.models.amis import Ami
 from moto.ec2.models.elastic_block_store import Snapshot, Volume, VolumeAttachment
 from moto.ec2.models.instances import Instance, InstanceState, Reservation
-from moto.ec2.utils import random_snapshot_id
 
+from server.demo import kms
 from server.demo.blockstore import BlockStore
 from server.demo.ec2.images import MappedImage
 from server.demo.ec2.lifecycle import Pace, TimedAttachment, TimedSnapshot, TimedState, TimedVolume
@@ -44,6 +44,9 @@ class DemoEc2Backend(EC2Backend):
             size = size or source.volume_size
             if source.encrypted and not options.get("kms_key_id"):
                 options.update(encrypted=True, kms_key_id=source.kms_key_id)
+        if options.get("kms_key_id"):
+            key = kms.find(self.account_id, self.region_name, options["kms_key_id"])
+            options["kms_key_id"] = key.arn if key else options["kms_key_id"]  # moto would show an alias as it came
         volume = super().create_volume(size, zone_name, snapshot_id, **options)
         self.blocks.create(volume.id, int(volume.size), source=snapshot_id)
         return volume
@@ -106,6 +109,7 @@ class DemoEc2Backend(EC2Backend):
             )
         snapshot = super().create_snapshot(volume_id, description, owner_id, from_ami)
         self.blocks.create(snapshot.id, int(snapshot.volume_size), source=volume_id)
+        snapshot.measure(self.blocks)  # type: ignore[attr-defined]  # every snapshot here is a TimedSnapshot
         return snapshot
 
     def create_snapshots(self, instance_spec: dict[str, Any], description: str, tags: dict[str, str]) -> list[Snapshot]:
@@ -127,24 +131,9 @@ class DemoEc2Backend(EC2Backend):
             snapshot.add_tags(tags)
         return snapshots
 
-    def copy_snapshot(self, source_snapshot_id: str, source_region: str, description: str, kms_key_id: str | None) -> Snapshot:
-        source = visible_snapshot(self.account_id, source_region, source_snapshot_id)
-        if source is None:
-            raise EC2ClientError("InvalidSnapshot.NotFound", f"The snapshot '{source_snapshot_id}' does not exist.")
-        if source.status != "completed":
-            raise EC2ClientError("IncorrectState", f"Snapshot is in invalid state - {source.status}")
-        copy = TimedSnapshot(
-            self,
-            random_snapshot_id(),
-            source.volume,
-            description or f"[Copied {source_snapshot_id} from {source_region}]",
-            encrypted=source.encrypted,
-            kms_key_id=kms_key_id or source.kms_key_id,
-        )
-        copy.size = source.volume_size
-        self.snapshots[copy.id] = copy
-        self.blocks.create(copy.id, copy.size, source=source_snapshot_id)
-        return copy
+    def default_key_arn(self) -> str:
+        """The key used where none is named: the account's choice, else ``aws/ebs``, made when first used."""
+        return str(self.default_kms_key_id or self._create_default_encryption_key())
 
     def delete_snapshot(self, snapshot_id: str) -> Snapshot:
         for image in self.amis.values():
@@ -240,20 +229,6 @@ def merged_mappings(image: Ami, asked: list[dict[str, Any]]) -> list[dict[str, A
 
 def image_snapshots(image: Ami) -> set[str]:
     return {mapping["Ebs"].get("SnapshotId") for mapping in image.block_device_mappings} - {None}
-
-
-def visible_snapshot(account: str, region: str, snapshot_id: str) -> Any | None:
-    """The snapshot if the account owns it or it is shared with the account (or with all)."""
-    for owner in list(ec2_backends.keys()):
-        backend = ec2_backends[owner].get(region)  # not []: that would make a backend, from whatever thread this is
-        snapshot = backend.snapshots.get(snapshot_id) if backend else None
-        if snapshot is not None and (
-            owner == account
-            or account in snapshot.create_volume_permission_userids
-            or "all" in snapshot.create_volume_permission_groups
-        ):
-            return snapshot
-    return None
 
 
 def install(blocks: BlockStore, ledger: Ledger, pace: Pace) -> None:

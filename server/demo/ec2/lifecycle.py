@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, fields
+from datetime import datetime, timedelta
 from typing import Any
 
 from moto.ec2.models.elastic_block_store import Snapshot, Volume, VolumeAttachment
 from moto.ec2.models.instances import InstanceState
+
+from server.demo.blockstore import BLOCK_SIZE, BlockStore
 
 UPLOAD_VOLUME_ID = "vol-ffffffff"  # what AWS shows for snapshots made through EBS direct
 GP3_THROUGHPUT_DEFAULT = 125
@@ -20,6 +23,7 @@ class Pace:
     """How long transitions take, in seconds."""
 
     snapshot: float = 1.0
+    copy: float = 1.5
     volume: float = 0.4
     attachment: float = 0.3
     instance: float = 1.0
@@ -88,7 +92,13 @@ class TimedAttachment(VolumeAttachment):
 
 
 class TimedSnapshot(Snapshot):
-    """``pending`` with growing progress, then ``completed``. One made by upload stays pending until it is completed."""
+    """``pending`` with growing progress, then ``completed``. One made by upload stays pending until it is completed.
+
+    ``failure``: what ends it in the state ``error`` instead. ``full_snapshot_size_in_bytes``: of all blocks it holds.
+    """
+
+    failure: str | None = None
+    full_snapshot_size_in_bytes: int | None = None
 
     def __init__(self, ec2_backend: Any, snapshot_id: str, volume: Any, *args: Any, **kwargs: Any) -> None:
         self.begun_at = time.time()
@@ -104,11 +114,27 @@ class TimedSnapshot(Snapshot):
     def status(self) -> str:
         if self.uploading:
             return "error" if time.time() > self.begun_at + self.upload_timeout else "pending"
-        return "pending" if self.ready_at is not None and time.time() < self.ready_at else "completed"
+        if self.ready_at is not None and time.time() < self.ready_at:
+            return "pending"
+        return "error" if self.failure else "completed"
 
     @status.setter
     def status(self, value: str) -> None:
         """moto sets "completed" at birth; the clock decides instead."""
+
+    @property
+    def state_message(self) -> str | None:
+        return self.failure if self.status == "error" else None
+
+    @property
+    def completion_time(self) -> datetime | None:
+        """By the account's clock; the wait itself is real time."""
+        waited = 0.0 if self.ready_at is None else max(0.0, self.ready_at - self.begun_at)
+        return self.start_time + timedelta(seconds=waited) if self.status == "completed" else None
+
+    def measure(self, blocks: BlockStore) -> None:
+        """Note how much it holds, once its blocks are known."""
+        self.full_snapshot_size_in_bytes = blocks.count(self.id) * BLOCK_SIZE
 
     @property
     def volume_size(self) -> int:
@@ -131,8 +157,9 @@ class TimedSnapshot(Snapshot):
         self.uploading = True
         self.upload_timeout = timeout_minutes * 60.0
 
-    def finish_upload(self) -> None:
+    def finish_upload(self, blocks: BlockStore) -> None:
         self.uploading = False
+        self.measure(blocks)
         self.begun_at = time.time()
         self.ready_at = self.begun_at + self.ec2_backend.pace.snapshot
 

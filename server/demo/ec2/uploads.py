@@ -8,8 +8,9 @@ from typing import Any
 from moto.ec2.models import ec2_backends
 from moto.ec2.utils import random_snapshot_id
 
+from server.demo import kms
 from server.demo.blockstore import BlockStore
-from server.demo.ec2.backend import visible_snapshot
+from server.demo.ec2.copies import visible_snapshot
 from server.demo.ec2.lifecycle import UPLOAD_VOLUME_ID as UPLOAD_VOLUME_ID
 from server.demo.ec2.lifecycle import TimedSnapshot, UploadedVolume
 
@@ -36,6 +37,13 @@ def snapshot(account: str, region: str, snapshot_id: str) -> Any | None:
     return visible_snapshot(account, region, snapshot_id)
 
 
+def may_read(snapshot: Any, caller_arn: str) -> bool:
+    """Whether the caller may decrypt blocks of an encrypted snapshot."""
+    key = kms.find(snapshot.owner_id, snapshot.ec2_backend.region_name, snapshot.kms_key_id or "")
+    context = {"kms:ViaService": f"ec2.{snapshot.ec2_backend.region_name}.amazonaws.com"}
+    return key is not None and key.key_state == "Enabled" and kms.permits(key, caller_arn, "kms:Decrypt", context)
+
+
 def start(account: str, region: str, upload: NewUpload, blocks: BlockStore) -> TimedSnapshot:
     """A pending snapshot to put blocks into. Errors: TooManyUploads."""
     backend = ec2_backends[account][region]
@@ -49,4 +57,5 @@ def start(account: str, region: str, upload: NewUpload, blocks: BlockStore) -> T
     backend.snapshots[made.id] = made
     made.add_tags(upload.tags)
     blocks.create(made.id, upload.size_gib, source=upload.parent_id)
+    made.measure(blocks)
     return made

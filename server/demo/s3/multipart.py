@@ -7,8 +7,8 @@ import os
 from uuid import uuid4
 from xml.etree.ElementTree import Element
 
-from server.demo.credentials import check_payload
 from server.demo import clock
+from server.demo.credentials import check_payload
 from server.demo.errors import AwsError
 from server.demo.s3 import documents, locks
 from server.demo.s3.call import Call

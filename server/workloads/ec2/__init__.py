@@ -1,69 +1,30 @@
-"""EC2 instances: all their EBS volumes, snapshotted together; restored as volumes or as a new instance."""
+"""EC2 instances: their EBS volumes, snapshotted together and copied elsewhere; restored as volumes or as a new instance."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from types import MappingProxyType
-from typing import Any, Final
+from typing import Any
 
 from server.domain.restore import InstanceRestore, VolumeRestore
-from server.domain.workload import Found, Place
-from server.ports import Aws, Clock, DiskSnapshot, RestoreJob, SnapshotJob, Step
-from server.workloads.ec2 import instance, records, snapshot, sweep, volumes
-
-PERMISSIONS: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
-    {
-        "discover": ("ec2:DescribeInstances", "ec2:DescribeVolumes"),
-        "snapshot": (
-            "ec2:CreateSnapshots",
-            "ec2:CreateTags",
-            "ec2:DeleteSnapshot",
-            "ec2:DescribeInstances",
-            "ec2:DescribeSnapshots",
-            "ec2:DescribeVolumes",
-        ),
-        "backup": (
-            "ebs:GetSnapshotBlock",
-            "ebs:ListChangedBlocks",
-            "ebs:ListSnapshotBlocks",
-            "kms:Decrypt",  # blocks of encrypted snapshots
-        ),
-        "restore": (
-            "ebs:CompleteSnapshot",
-            "ebs:PutSnapshotBlock",
-            "ebs:StartSnapshot",
-            "ec2:AttachVolume",
-            "ec2:CreateTags",
-            "ec2:CreateVolume",
-            "ec2:DeleteSnapshot",
-            "ec2:DeleteVolume",
-            "ec2:DescribeAvailabilityZones",
-            "ec2:DescribeImages",
-            "ec2:DescribeInstanceTypeOfferings",
-            "ec2:DescribeInstanceTypes",
-            "ec2:DescribeInstances",
-            "ec2:DescribeKeyPairs",
-            "ec2:DescribeSecurityGroups",
-            "ec2:DescribeSnapshots",
-            "ec2:DescribeSubnets",
-            "ec2:DescribeVolumes",
-            "ec2:DetachVolume",
-            "ec2:ModifyInstanceAttribute",
-            "ec2:RunInstances",
-            "ec2:StartInstances",
-            "ec2:StopInstances",
-            "ec2:TerminateInstances",
-            "iam:GetInstanceProfile",
-            "iam:ListInstanceProfiles",
-            "iam:PassRole",  # an instance launched with a profile
-            "kms:CreateGrant",  # volumes of encrypted disks
-            "kms:DescribeKey",
-            "kms:GenerateDataKeyWithoutPlaintext",
-            "kms:ReEncryptFrom",
-            "kms:ReEncryptTo",
-        ),
-    }
+from server.domain.scope import VolumeExclusions
+from server.domain.workload import Found, Place, Resource
+from server.ports import (
+    Aws,
+    Clock,
+    DiskSnapshot,
+    GuestJob,
+    GuestStep,
+    ManualJob,
+    ReplicaJob,
+    RestoreJob,
+    SnapshotJob,
+    SourceDisk,
+    Step,
 )
+from server.workloads.ec2 import exclusions, guests, instance, manual, records, replica, snapshot, sweep, volumes
+from server.workloads.ec2.permissions import PERMISSIONS
+
+__all__ = ["PERMISSIONS", "Ec2"]
 
 
 class Ec2:
@@ -83,6 +44,18 @@ class Ec2:
     def snapshot(self, job: SnapshotJob, memo: dict[str, Any]) -> Step:
         return snapshot.step(self._aws, self._clock, job, memo)
 
+    def guest(self, job: GuestJob, memo: dict[str, Any]) -> GuestStep:
+        return guests.step(self._aws, self._clock, job, memo)
+
+    def replicate(self, job: ReplicaJob, memo: dict[str, Any]) -> Step:
+        return replica.step(self._aws, self._clock, job, memo)
+
+    def manual_snapshot(self, job: ManualJob, memo: dict[str, Any]) -> Step:
+        return manual.step(self._aws, self._clock, job, memo)
+
+    def sources(self, resource: Resource, excluded: VolumeExclusions) -> tuple[SourceDisk, ...]:
+        return exclusions.remaining(resource.document, excluded)
+
     def disks(self, document: Mapping[str, Any]) -> tuple[DiskSnapshot, ...]:
         return records.disks(document)
 
@@ -91,6 +64,12 @@ class Ec2:
 
     def abandon(self, place: Place, token: str) -> None:
         sweep.abandon(self._aws, self._clock, place, token)
+
+    def abandon_replica(self, job: ReplicaJob) -> None:
+        replica.abandon(self._aws, self._clock, job)
+
+    def abandon_manual(self, job: ManualJob) -> None:
+        manual.abandon(self._aws, self._clock, job)
 
     def restore_volumes(self, job: RestoreJob, options: VolumeRestore, memo: dict[str, Any]) -> Step:
         return volumes.restore(self._aws, self._clock, job, options, memo)

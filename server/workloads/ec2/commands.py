@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from server.domain.errors import AwsAccessDenied, AwsNotFound, AwsRejected, Throttled, Unavailable
@@ -67,7 +67,9 @@ def unreachable(aws: Aws, place: Place, instance_id: str) -> str | None:
             "AmazonSSMManagedInstanceCore, and let it reach the ssm endpoints."
         )
     if found.get("PingStatus") != "Online":
-        return f"The SSM Agent of {instance_id} does not answer ({found.get('PingStatus')}): see that it runs and has a network."
+        return (
+            f"The SSM Agent of {instance_id} does not answer ({found.get('PingStatus')}): see that it runs and has a network."
+        )
     return None
 
 
@@ -77,7 +79,7 @@ def step(aws: Aws, clock: Clock, command: Command, memo: Json) -> Step | Ended:
         return Step(memo=intent.stated(clock))
     if "commandId" in memo:
         return _watch(aws, clock, command, memo)
-    earlier = _sent(aws, clock, command, memo)
+    earlier = _sent(aws, command, memo)
     if earlier is not None:
         return _following(clock, memo, earlier)
     standing = intent.standing(clock, memo)
@@ -173,12 +175,10 @@ def _last_words(text: str) -> str:
     return lines[-1][:TEXT_MAX] if lines else ""
 
 
-def _sent(aws: Aws, clock: Clock, command: Command, memo: Json) -> str | None:
-    since = clock.now() - SKEW - timedelta(seconds=clock.now().timestamp() - memo["intentAt"])
+def _sent(aws: Aws, command: Command, memo: Json) -> str | None:
+    since = datetime.fromtimestamp(memo["intentAt"], UTC) - SKEW
     filters: list[dict[str, Any]] = [{"key": "InvokedAfter", "value": since.strftime("%Y-%m-%dT%H:%M:%SZ")}]
-    pages = aws.pages(
-        command.place, "ssm", "list_commands", InstanceId=command.instance_id, Filters=filters, MaxResults=PAGE
-    )
+    pages = aws.pages(command.place, "ssm", "list_commands", InstanceId=command.instance_id, Filters=filters, MaxResults=PAGE)
     found = [c for page in pages for c in page["Commands"] if c.get("Comment") == command.mark]
     first = min(found, key=lambda c: str(c.get("RequestedDateTime")), default=None)
     return str(first["CommandId"]) if first else None

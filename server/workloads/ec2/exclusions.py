@@ -6,7 +6,8 @@ from typing import Any, Final
 
 from server.domain.errors import AwsRejected, LegImpossible
 from server.domain.scope import VolumeExclusions, matches
-from server.workloads.ec2.records import Json
+from server.ports import SourceDisk
+from server.workloads.ec2.records import GIB, Json
 
 NAMED_MAX: Final = 40  # data volumes CreateSnapshots can leave out
 
@@ -21,6 +22,20 @@ def left_out(document: Json, excluded: VolumeExclusions) -> frozenset[str]:
             remedy=f"Exclude {name} from the policy, or include one of its volumes.",
         )
     return out
+
+
+def remaining(document: Json, excluded: VolumeExclusions) -> tuple[SourceDisk, ...]:
+    """The volumes that are not excluded; none is no error here."""
+    return tuple(
+        SourceDisk(
+            disk_id=volume["volumeId"],
+            size_bytes=volume["sizeGib"] * GIB,
+            encrypted=volume["encrypted"],
+            kms_key=volume["kmsKeyId"],
+        )
+        for volume in document.get("volumes") or ()
+        if not _excluded(document, volume, excluded)
+    )
 
 
 def specification(document: Json, out: frozenset[str]) -> dict[str, Any]:

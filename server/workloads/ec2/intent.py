@@ -1,7 +1,8 @@
 """Doing once what AWS gives no client token for.
 
-The intent is stored before the call, and the call is made only while the intent is fresh; after a lost answer or a crash we look
-for what may have been made until AWS must have shown it, and only then state a new intent, with more time if the queue is busy.
+The intent is stored before the call, and the call is made only while the intent is fresh; after a lost answer or a crash we
+look for what may have been made until AWS must have shown it, and only then state a new intent, with more time if the queue is
+busy.
 """
 
 from __future__ import annotations
@@ -24,9 +25,9 @@ class Standing(enum.Enum):
     ANEW = "anew"  # it surely was not made
 
 
-def stated(clock: Clock) -> Json:
-    """What goes into the memo before the call."""
-    return {"intentAt": clock.now().timestamp(), "fresh": FRESH, "inDoubt": False}
+def stated(clock: Clock, *, after: float = 0.0) -> Json:
+    """What goes into the memo before the call, which will be made ``after`` so many seconds."""
+    return {"intentAt": clock.now().timestamp() + after, "fresh": FRESH, "inDoubt": False}
 
 
 def standing(clock: Clock, memo: Json) -> Standing:

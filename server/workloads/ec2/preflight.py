@@ -35,6 +35,7 @@ def plan(aws: Aws, job: RestoreJob, options: InstanceRestore) -> Plan:
     """Errors: AwsNotFound for what does not exist, AwsRejected for what does not fit; both say what to choose."""
     recorded = job.record["instance"]
     warnings: list[str] = []
+    _check_root(job, recorded.get("rootDeviceName"))
     subnet = _subnet(aws, job.place, options.subnet_id or recorded.get("subnetId"))
     image = _image(aws, job.place, options.image_id or recorded.get("imageId"))
     groups = list(options.security_group_ids) or list(recorded.get("securityGroupIds") or ())
@@ -53,6 +54,16 @@ def plan(aws: Aws, job: RestoreJob, options: InstanceRestore) -> Plan:
         http_tokens=recorded.get("httpTokens"),
         warnings=warnings,
     )
+
+
+def _check_root(job: RestoreJob, root: str | None) -> None:
+    if root and all(disk.document.get("device") != root for disk in job.disks):
+        raise AwsRejected(
+            f"This point of {job.resource_name} does not hold its system disk {root}, which was excluded.",
+            operation="ec2:RunInstances",
+            aws_code="NoSystemDisk",
+            remedy="Restore its volumes and attach them to an instance, or choose a point that holds the system disk.",
+        )
 
 
 def _subnet(aws: Aws, place: Place, subnet_id: str | None) -> dict[str, Any]:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
 from server.domain.errors import AwsError, AwsNotFound, AwsRejected, Unavailable
 from server.domain.workload import Place
 from server.ports import Aws, Clock
-from server.workloads.ec2 import records, tags
+from server.workloads.ec2 import commands, records, tags
 from server.workloads.ec2.records import Json
 
 LOOK_AGAIN: Final = 2.0  # seconds
@@ -30,12 +30,23 @@ def delete_snapshots(aws: Aws, place: Place, document: Mapping[str, Any]) -> Non
 
 
 def abandon(aws: Aws, clock: Clock, place: Place, token: str) -> None:
-    """Returns when two looks in a row find nothing, as AWS lists new things late. Errors: Unavailable when something
-    does not go away in time; calling again goes on."""
+    """Stop its commands, then remove everything the task made. Errors: Unavailable when something does not go away in time;
+    calling again goes on."""
+    commands.stop(aws, place, token)
+    _until_gone(clock, place, lambda: list(_remove(aws, place, token)))
+
+
+def abandon_snapshots(aws: Aws, clock: Clock, place: Place, token: str) -> None:
+    """The same for a task that makes nothing but snapshots there."""
+    _until_gone(clock, place, lambda: list(_remove_snapshots(aws, place, token)))
+
+
+def _until_gone(clock: Clock, place: Place, remove: Callable[[], list[str]]) -> None:
+    """Returns when two looks in a row find nothing, as AWS lists new things late."""
     started = clock.monotonic()
     empty_looks = 0
     while empty_looks < 2:
-        left = list(_remove(aws, place, token))
+        left = remove()
         empty_looks = 0 if left else empty_looks + 1
         if left and clock.monotonic() - started > LONGEST:
             raise Unavailable(
@@ -60,6 +71,10 @@ def _remove(aws: Aws, place: Place, token: str) -> Iterator[str]:
         if volume["State"] != "in-use":
             _call(aws, place, "delete_volume", VolumeId=volume["VolumeId"])
         yield volume["VolumeId"]
+    yield from _remove_snapshots(aws, place, token)
+
+
+def _remove_snapshots(aws: Aws, place: Place, token: str) -> Iterator[str]:
     for snapshot in _listed(aws, place, token, "describe_snapshots", OwnerIds=["self"]):
         _call(aws, place, "delete_snapshot", SnapshotId=snapshot["SnapshotId"])
         yield snapshot["SnapshotId"]

@@ -12,6 +12,7 @@ TASK: Final = "holdfast:task"
 POLICY: Final = "holdfast:policy"
 RESOURCE: Final = "holdfast:resource"
 DISK: Final = "holdfast:disk"  # which source disk a restored volume holds
+CONSISTENCY: Final = "holdfast:consistency"  # on what the guest itself made
 RESTORED_FROM: Final = "holdfast:restored-from"
 NAME: Final = "Name"
 TAGS_MAX: Final = 50  # per AWS resource
@@ -32,6 +33,11 @@ def merged(own: Mapping[str, str], copied: Mapping[str, str]) -> dict[str, str]:
     free = {key: value for key, value in copied.items() if key not in own and not key.startswith(RESERVED)}
     room = max(0, TAGS_MAX - len(own))
     return {**own, **dict(sorted(free.items())[:room])}
+
+
+def chosen(own: Mapping[str, str], wanted: Mapping[str, str]) -> dict[str, str]:
+    """Our marks and the tags people asked for, which may replace ``Name`` but not a reserved one."""
+    return {**own, **{key: value for key, value in wanted.items() if not key.startswith(RESERVED)}}
 
 
 def made_by(token: str) -> list[dict[str, Any]]:

@@ -11,8 +11,9 @@ from server.adapters.blocks_memory import MemoryBlocks
 from server.adapters.clock import FakeClock
 from server.domain.errors import AwsNotFound, AwsRejected
 from server.domain.restore import InstanceRestore, VolumeRestore
-from server.domain.workload import Found, Place
-from server.ports import DiskSnapshot, RestoreJob, SnapshotJob, Step
+from server.domain.scope import VolumeExclusions
+from server.domain.workload import Found, Place, Resource
+from server.ports import DiskSnapshot, RestoreJob, SnapshotJob, SourceDisk, Step
 
 GIB = 2**30
 REGION = "us-east-1"
@@ -46,6 +47,7 @@ class Cloud:
         self.volumes: dict[str, Kept] = {}
         self.content: dict[str, dict[int, bytes]] = {}  # of restored volumes
         self.encrypted: set[str] = set()  # volumes
+        self.price_lists: dict[str, list[str]] = {}  # service code → items of PriceList
         self.warnings: list[str] = []  # what a restore has to say
         self.calls: Counter[str] = Counter()
         self.before: Callable[[str], None] = lambda _: None
@@ -75,6 +77,8 @@ class Cloud:
                 self.blocks.remove(params["SnapshotId"])
                 self.snapshots.pop(params["SnapshotId"], None)
                 return {}
+            case "get_products":
+                return {"PriceList": self.price_lists.get(params["ServiceCode"], [])}
         raise AwsRejected(f"This cloud does not know {service}:{operation}.")
 
     def pages(self, place: Place, service: str, operation: str, **params: Any) -> Iterator[dict[str, Any]]:
@@ -126,6 +130,10 @@ class Tiny:
         secret = self.cloud.encrypted
         volumes = [{"volumeId": each, "snapshotId": made[each], "encrypted": each in secret} for each in sorted(made)]
         return Step(done=True, memo={"volumes": volumes})
+
+    def sources(self, resource: Resource, excluded: VolumeExclusions) -> tuple[SourceDisk, ...]:
+        volumes = (each for each in resource.document["volumes"] if each not in excluded.volume_ids)
+        return tuple(SourceDisk(disk_id=each, size_bytes=GIB, encrypted=each in self.cloud.encrypted) for each in volumes)
 
     def disks(self, document: Mapping[str, Any]) -> tuple[DiskSnapshot, ...]:
         return tuple(

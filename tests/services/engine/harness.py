@@ -16,7 +16,10 @@ from server.adapters.db import Database
 from server.adapters.messaging import MemoryJobs, MemoryWakeups
 from server.domain import repository as stored
 from server.domain.immutability import BucketFacts, judge
-from server.domain.policy import DailySchedule, HealthCheck, Policy, Retention, Retries, Scope
+from server.domain.periods import EVERY_DAY, Period, Weekday
+from server.domain.policy import HealthCheck, Policy, Retention, Retries
+from server.domain.schedule import Daily, Rule, Schedule
+from server.domain.scope import Scope
 from server.domain.session import Event, Session, Task
 from server.domain.workload import Account, AccountState, Resource
 from server.ports import Jobs, Tx
@@ -31,6 +34,28 @@ from tests.services.engine.cloud import Cloud
 
 BEGIN = datetime(2026, 3, 2, 6, 30, tzinfo=UTC)  # a Monday
 PASSWORD = "a repository password"
+
+
+def daily(
+    snapshot: tuple[int, ...],
+    *,
+    backup: tuple[int, ...] = (),
+    replica: tuple[int, ...] = (),
+    snapshots: int = 7,
+    replicas: int = 7,
+    backup_days: int = 30,
+    days: tuple[Weekday, ...] = EVERY_DAY,
+    per_hour: int = 1,
+) -> Schedule:
+    """A daily schedule, in UTC: the hours of each leg, and what is kept."""
+    part = Daily(
+        days=days,
+        per_hour=per_hour,
+        snapshot=Rule(slots=snapshot, count=snapshots),
+        replica=Rule(slots=replica, count=replicas) if replica else None,
+        backup=Rule(slots=backup, period=Period(backup_days)) if backup else None,
+    )
+    return Schedule(daily=part)
 
 
 class Killed(BaseException):
@@ -191,7 +216,7 @@ class Appliance:
         *,
         name: str = "gold",
         repository: stored.Repository | None = None,
-        schedule: DailySchedule | None = None,
+        schedule: Schedule | None = None,
         snapshots: int = 2,
         backup_days: int = 30,
         retries: int = 0,
@@ -207,7 +232,7 @@ class Appliance:
             priority=priority,
             scope=Scope(account_id=account.id, regions=("us-east-1",)),
             schedule=schedule,
-            retention=Retention(snapshots=snapshots, backup_days=backup_days),
+            retention=Retention(snapshots=snapshots, backups=Period(backup_days)),
             retries=Retries(attempts=retries),
             repository_id=repository.id if repository else None,
             verify=verify,

@@ -10,19 +10,20 @@ from server.domain.access import SYSTEM, Caller, Role
 from server.domain.errors import Conflict, Forbidden, InvalidInput
 from server.domain.health import CheckLevel
 from server.domain.immutability import BucketFacts
-from server.domain.policy import DailySchedule, HealthCheck, Ordinal, Weekday
+from server.domain.periods import Ordinal, Weekday
+from server.domain.policy import HealthCheck
 from server.domain.repository import StorageClass
 from server.domain.restore import Health, Leg
 from server.domain.session import Session, SessionKind, State
 from server.ports import BLOCK_SIZE, Order, Select, Where
 from server.services import checks, health_checks, maintenance, scheduling
-from tests.services.engine.harness import Appliance
+from tests.services.engine.harness import Appliance, daily
 from tests.services.engine.test_protection import DISK, block, run
 from tests.services.engine.test_protection import points as points_of
 
 SUNDAY = datetime(2026, 3, 29, 6, 30, tzinfo=UTC)  # the last of its month
 PLAN = HealthCheck(ordinal=Ordinal.LAST, weekday=Weekday.SUNDAY)
-SEVEN = DailySchedule(snapshot_hours=(7, 19), backup_hours=(7, 19))
+SEVEN = daily((7, 19), backup=(7, 19))
 
 
 def sessions(appliance: Appliance, kind: SessionKind) -> list[Session]:

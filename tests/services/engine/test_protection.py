@@ -11,6 +11,7 @@ import pytest
 from server.domain.access import SYSTEM, Caller, Role
 from server.domain.errors import AwsRejected, Conflict, Forbidden, Throttled, Unavailable
 from server.domain.restore import Leg, PointState, RestorePoint
+from server.domain.schedule import manual_flags
 from server.domain.session import Session, State
 from server.ports import BLOCK_SIZE, Order, Select
 from server.services import protection, tasks
@@ -198,7 +199,7 @@ def test_a_scheduled_run_tries_a_failed_resource_again(appliance: Appliance) -> 
             raise AwsRejected("Not now.")
 
     appliance.cloud.blocks.before = refuse
-    order = protection.RunOrder(requested_by="schedule", backup=True, retries=2)
+    order = protection.RunOrder(requested_by="schedule", flags=manual_flags(None, frozenset({Leg.BACKUP})), retries=2)
     with appliance.app.store.transaction() as tx:
         session = protection.start_run(tx, appliance.app, policy, order, next_run_at=None)
     appliance.work()

@@ -7,17 +7,16 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from server.domain.errors import AwsRejected, DatabaseDown, QueueDown
-from server.domain.policy import DailySchedule
 from server.domain.restore import Leg
 from server.domain.session import Session, SessionKind, State
 from server.ports import Order, Select, Where
 from server.scheduler import loop
 from server.services import scheduling
 from server.services.scheduling import Agenda
-from tests.services.engine.harness import Appliance
+from tests.services.engine.harness import Appliance, daily
 from tests.services.engine.test_protection import DISK, points
 
-HOURLY = DailySchedule(snapshot_hours=tuple(range(24)), backup_hours=(8,))
+HOURLY = daily(tuple(range(24)), backup=(8,))
 
 
 def sessions(appliance: Appliance, kind: SessionKind) -> list[Session]:
@@ -41,7 +40,7 @@ def at(hour: int, minute: int = 0) -> datetime:
 def test_a_schedule_runs_at_its_hours_and_backs_up_at_the_chosen_ones(appliance: Appliance) -> None:
     account = appliance.account()
     appliance.machine(account, "web-1", {"vol-a": DISK})
-    policy = appliance.policy(account, repository=appliance.repository(account), schedule=HOURLY, snapshots=9)
+    policy = appliance.policy(account, repository=appliance.repository(account), schedule=HOURLY)
     pass_time(appliance, at(9, 30))
     runs = sessions(appliance, SessionKind.POLICY_RUN)
     assert [session.created_at.hour for session in runs] == [7, 8, 9]
@@ -57,8 +56,8 @@ def test_snapshots_beyond_the_count_go_but_the_base_stays(appliance: Appliance) 
     """The worked example of the product's rules: keep 2; backups at 7 and 17 only."""
     account = appliance.account()
     appliance.machine(account, "web-1", {"vol-a": DISK})
-    schedule = DailySchedule(snapshot_hours=(7, 9, 11, 13, 15, 17), backup_hours=(7, 17))
-    appliance.policy(account, repository=appliance.repository(account), schedule=schedule, snapshots=2)
+    schedule = daily((7, 9, 11, 13, 15, 17), backup=(7, 17), snapshots=2)
+    appliance.policy(account, repository=appliance.repository(account), schedule=schedule)
     kept = {}
     for hour in (11, 13, 15, 17):
         pass_time(appliance, at(hour, 20))
@@ -66,7 +65,7 @@ def test_snapshots_beyond_the_count_go_but_the_base_stays(appliance: Appliance) 
     assert kept == {11: [7, 9, 11], 13: [7, 11, 13], 15: [7, 13, 15], 17: [15, 17]}
     assert len(appliance.cloud.snapshots) == 2, "what retention removed is gone from AWS too"
     last = sessions(appliance, SessionKind.POLICY_RUN)[-1]
-    assert any("was deleted: Beyond the 2 newest snapshots." in line for line in appliance.lines(last.id))
+    assert any("was deleted: Beyond the 2 newest daily ones." in line for line in appliance.lines(last.id))
 
 
 def test_a_slot_missed_while_the_appliance_was_off_is_made_up_once(appliance: Appliance) -> None:
@@ -188,7 +187,7 @@ class Patient(threading.Event):
 def test_what_could_not_be_deleted_is_tried_again_the_next_day(appliance: Appliance) -> None:
     account = appliance.account()
     appliance.machine(account, "web-1", {"vol-a": DISK})
-    appliance.policy(account, snapshots=1, schedule=DailySchedule(snapshot_hours=(7, 8)))
+    appliance.policy(account, schedule=daily((7, 8), snapshots=1))
 
     def refuse(operation: str) -> None:
         if operation == "delete_snapshot":

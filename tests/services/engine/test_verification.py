@@ -11,12 +11,11 @@ import pytest
 
 from server.domain.access import SYSTEM, Caller, Role
 from server.domain.errors import AwsAccessDenied, Conflict, Forbidden, InvalidInput
-from server.domain.policy import DailySchedule
 from server.domain.restore import PROVEN_BY_VERIFICATION, Health, Leg, PointState, RestorePoint
 from server.domain.session import SessionKind, State
 from server.ports import BLOCK_SIZE
 from server.services import points, protection, tasks, verification
-from tests.services.engine.harness import Appliance, Killed
+from tests.services.engine.harness import Appliance, Killed, daily
 from tests.services.engine.test_protection import DISK, block, run
 from tests.services.engine.test_protection import points as points_of
 
@@ -269,7 +268,7 @@ def test_a_verification_that_fails_for_good_is_tried_again_without_another_backu
     account = appliance.account()
     appliance.machine(account, "web-1", {"vol-a": DISK})
     repository = appliance.repository(account)
-    schedule = DailySchedule(snapshot_hours=(7,), backup_hours=(7,))
+    schedule = daily((7,), backup=(7,))
     policy = appliance.policy(account, repository=repository, verify=True, retries=2, schedule=schedule)
     appliance.clock.set(appliance.clock.now().replace(hour=7, minute=0))
     refusals = iter([True])

@@ -1,6 +1,6 @@
 import type { OverviewQuery } from "../../api/generated";
 import { paths } from "../../app/paths";
-import { count } from "../../format/schedule";
+import { count } from "../../format/text";
 
 export interface Concern {
   readonly key: string;

@@ -1,7 +1,7 @@
 import { DeletePolicyDocument } from "../../api/generated";
 import { useCommand } from "../../api/useData";
 import { useNotifications } from "../../app/notifications";
-import { count } from "../../format/schedule";
+import { count } from "../../format/text";
 import { Confirm } from "../../ui/Confirm";
 
 interface DeletePolicyProps {

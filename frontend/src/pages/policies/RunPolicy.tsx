@@ -4,7 +4,7 @@ import { useNavigate } from "react-router";
 import { StartPolicyDocument, type PolicyRowFragment } from "../../api/generated";
 import { useCommand } from "../../api/useData";
 import { paths } from "../../app/paths";
-import { count } from "../../format/schedule";
+import { count } from "../../format/text";
 import { Confirm } from "../../ui/Confirm";
 
 /** Starts a policy now, then shows its session. */

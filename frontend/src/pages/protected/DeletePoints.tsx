@@ -5,7 +5,7 @@ import StatusIndicator from "@cloudscape-design/components/status-indicator";
 import { DeleteRestorePointsDocument, type PointRowFragment } from "../../api/generated";
 import { useCommand } from "../../api/useData";
 import { useNotifications } from "../../app/notifications";
-import { count, list } from "../../format/schedule";
+import { count, list } from "../../format/text";
 import { size } from "../../format/size";
 import { local } from "../../format/time";
 import { LEG } from "../../format/words";

@@ -15,7 +15,7 @@ import { fieldError } from "../../api/errors";
 import { useCommand, useData } from "../../api/useData";
 import { useNotifications } from "../../app/notifications";
 import { paths } from "../../app/paths";
-import { count, list } from "../../format/schedule";
+import { count, list } from "../../format/text";
 import { gib } from "../../format/size";
 import { local } from "../../format/time";
 import { STORAGE_CLASS } from "../../format/words";

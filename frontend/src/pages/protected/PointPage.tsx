@@ -9,7 +9,7 @@ import { useParams } from "react-router";
 import { Page } from "../../app/page";
 import { paths } from "../../app/paths";
 import { usd } from "../../format/money";
-import { count } from "../../format/schedule";
+import { count } from "../../format/text";
 import { gib, size } from "../../format/size";
 import { local } from "../../format/time";
 import { LEG, RETRIEVAL_MODE, STORAGE_CLASS } from "../../format/words";

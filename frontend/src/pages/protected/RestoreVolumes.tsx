@@ -15,7 +15,7 @@ import { useCommand } from "../../api/useData";
 import { ProblemText } from "../../app/notifications";
 import { Page } from "../../app/page";
 import { paths } from "../../app/paths";
-import { count } from "../../format/schedule";
+import { count } from "../../format/text";
 import { gib } from "../../format/size";
 import { ProblemAlert } from "../../ui/ProblemAlert";
 import { Waiting } from "../../ui/Waiting";

@@ -10,7 +10,7 @@ import StatusIndicator from "@cloudscape-design/components/status-indicator";
 import type { RetrievalMode, StorageClass } from "../../api/generated";
 import { fieldError, type Problem } from "../../api/errors";
 import { usd } from "../../format/money";
-import { count } from "../../format/schedule";
+import { count } from "../../format/text";
 import { size } from "../../format/size";
 import { RETRIEVAL_MODE } from "../../format/words";
 import { ProblemAlert } from "../../ui/ProblemAlert";

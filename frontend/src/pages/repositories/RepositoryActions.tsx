@@ -8,7 +8,7 @@ import {
 } from "../../api/generated";
 import { useCommand } from "../../api/useData";
 import { useNotifications } from "../../app/notifications";
-import { count } from "../../format/schedule";
+import { count } from "../../format/text";
 import { Confirm } from "../../ui/Confirm";
 import { CheckRepository } from "./CheckRepository";
 import { EditRepository } from "./EditRepository";

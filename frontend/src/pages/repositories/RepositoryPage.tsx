@@ -10,7 +10,7 @@ import { RepositoryDetailDocument, type RepositoryRowFragment } from "../../api/
 import { useData } from "../../api/useData";
 import { Page } from "../../app/page";
 import { paths } from "../../app/paths";
-import { count } from "../../format/schedule";
+import { count } from "../../format/text";
 import { size } from "../../format/size";
 import { STORAGE_CLASS, STORAGE_KIND } from "../../format/words";
 import { HealthIndicator } from "../../ui/indicators";

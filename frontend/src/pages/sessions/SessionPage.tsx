@@ -17,7 +17,7 @@ import { useCommand, useData } from "../../api/useData";
 import { Page } from "../../app/page";
 import { paths } from "../../app/paths";
 import { elapsed } from "../../format/time";
-import { count } from "../../format/schedule";
+import { count } from "../../format/text";
 import { percent, rate, size } from "../../format/size";
 import { isFinal, storedWord, taskKind } from "../../format/words";
 import { Confirm } from "../../ui/Confirm";

@@ -147,11 +147,14 @@ KINDS = """
 ALTER TABLE sessions DROP CONSTRAINT ck_sessions_kind, ADD CONSTRAINT ck_sessions_kind CHECK (kind IN ({sessions}));
 ALTER TABLE tasks DROP CONSTRAINT ck_tasks_kind, ADD CONSTRAINT ck_tasks_kind CHECK (kind IN ({tasks}));
 """
-WORK = KINDS.format(sessions=f"{SESSION_KINDS}, 'retention', 'manual_snapshot'", tasks=f"{TASK_KINDS}, 'manual_snapshot'")
+WORK = KINDS.format(
+    sessions=f"{SESSION_KINDS}, 'retention', 'manual_snapshot', 'prices'",
+    tasks=f"{TASK_KINDS}, 'manual_snapshot', 'read_prices'",
+)
 
 DOWN = """
-DELETE FROM sessions WHERE kind IN ('retention', 'manual_snapshot');
-DELETE FROM tasks WHERE kind = 'manual_snapshot';
+DELETE FROM sessions WHERE kind IN ('retention', 'manual_snapshot', 'prices');
+DELETE FROM tasks WHERE kind IN ('manual_snapshot', 'read_prices');
 DELETE FROM policies WHERE kind = 'sla';
 DROP INDEX ix_restore_points_expires_at;
 UPDATE restore_points SET source_id = NULL WHERE leg = 'replica';

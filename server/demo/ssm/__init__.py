@@ -1,0 +1,1 @@
+"""Systems Manager: agents in the guests, and the commands sent to them."""

@@ -1,0 +1,28 @@
+"""When the windows of an SLA policy have closed everywhere: then its retention runs. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from datetime import datetime, timedelta
+
+from server.domain.region_zones import zone_name
+from server.domain.sla import SlaTerms, opening
+from server.domain.wall_clock import local_date, zone
+
+DAY = timedelta(days=1)
+
+
+def closed_since(terms: SlaTerms, regions: Collection[str], now: datetime) -> datetime | None:
+    """The instant from which on no window of any Region has been open; None while one is. A window of 24 hours never closes."""
+    windows = {terms.snapshot.window} | ({terms.backup.window} if terms.backup else set())
+    latest: datetime | None = None
+    for region in regions:
+        today = local_date(now, zone(zone_name(region)))
+        for window in windows:
+            for day in (today - 2 * DAY, today - DAY, today):  # one that crosses midnight closes the day after it opens
+                opens, closes = opening(window, day, region)
+                if opens <= now < closes:
+                    return None
+                if closes <= now and (latest is None or closes > latest):
+                    latest = closes
+    return latest
