@@ -128,7 +128,7 @@ class Site:
         self.image = self.register_image("web-image")
         return self
 
-    def register_image(self, name: str, *, root: str = "/dev/xvda", architecture: str = "x86_64") -> str:
+    def register_image(self, name: str, *, root: str = "/dev/xvda", architecture: str = "x86_64", **params: Any) -> str:
         """An AMI with one empty 1 GiB root disk."""
         volume = self.call("create_volume", AvailabilityZone=f"{self.place.region}a", Size=1)["VolumeId"]
         until(lambda: self.volume(volume)["State"] == "available")
@@ -143,17 +143,20 @@ class Site:
                 Architecture=architecture,
                 VirtualizationType="hvm",
                 BlockDeviceMappings=[{"DeviceName": root, "Ebs": {"SnapshotId": snapshot}}],
+                **params,
             )["ImageId"]
         )
 
-    def launch(self, name: str, *, data_disks: int = 1, profile: bool = False, key: bool = False, **params: Any) -> str:
+    def launch(
+        self, name: str, *, data_disks: int = 1, profile: bool = False, key: bool = False, image: str = "", **params: Any
+    ) -> str:
         """A running instance with a root disk and this many tagged 1 GiB data disks at /dev/sdf, /dev/sdg …"""
         extra: dict[str, Any] = {"IamInstanceProfile": {"Name": self.profile}} if profile else {}
         if key:
             extra["KeyName"] = self.key
         launched = self.call(
             "run_instances",
-            ImageId=self.image,
+            ImageId=image or self.image,
             MinCount=1,
             MaxCount=1,
             InstanceType="t3.small",
@@ -193,6 +196,10 @@ class Site:
         until(lambda: self.volume(volume)["State"] == "available")
         self.call("attach_volume", VolumeId=volume, InstanceId=instance, Device=device)
         until(lambda: self.volume(volume)["Attachments"][0]["State"] == "attached")
+
+    def detach(self, volume: str) -> None:
+        self.call("detach_volume", VolumeId=volume)
+        until(lambda: self.volume(volume)["State"] == "available")
 
     def state(self, instance: str) -> str:
         found = self.call("describe_instances", InstanceIds=[instance])["Reservations"][0]["Instances"][0]

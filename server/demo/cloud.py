@@ -8,19 +8,21 @@ from __future__ import annotations
 import argparse
 import asyncio
 import hashlib
+import json
 import logging
 import secrets
 import socket
 import sys
 import threading
 import warnings
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import uvicorn
 
 from server.demo import control_plane, ebs, sample
 from server.demo.blockstore import BlockStore
+from server.demo.clock import CLOCK, REAL_TIME, Setting
 from server.demo.control import PREFIX, Control
 from server.demo.control_plane import ControlPlane
 from server.demo.credentials import Caller, Gate, Signature, check_payload, declared_payload_hash, signature_of
@@ -39,6 +41,7 @@ from server.demo.wire import BodyTooLarge, ClientGone, Receive, Reply, Request, 
 
 log = logging.getLogger("server.demo.cloud")  # not __name__, which is __main__ when run as a program
 
+CLOCK_DOCUMENT = "clock"
 REQUEST_MAX = 16 * 1024 * 1024  # bytes of a control plane request
 
 
@@ -159,13 +162,21 @@ def build(data: Path, pace: Pace | None = None) -> Cloud:
     data.mkdir(parents=True, exist_ok=True)
     pace = pace or Pace()
     ledger = Ledger(data / "cloud.db")
+    _keep_time(ledger)
     blocks = BlockStore(data / "blocks", ledger)
     plane = ControlPlane(ledger, blocks, pace)
     gate = Gate(find_key)
     faults = Faults()
     direct = EbsDirect(gate, plane, blocks, ledger, Tokens(_secret(data / "token.key")))
     objects = S3(gate, ObjectStore(data / "objects", ledger, pace.retrieval))
-    return Cloud(gate, faults, Control(blocks, faults), plane, direct, objects)
+    return Cloud(gate, faults, Control(blocks, faults, plane), plane, direct, objects)
+
+
+def _keep_time(ledger: Ledger) -> None:
+    """The clock goes on as it was set, and is kept when it is set again."""
+    kept = ledger.document(CLOCK_DOCUMENT)
+    CLOCK.put(Setting(**json.loads(kept)) if kept else REAL_TIME)
+    CLOCK.changed = lambda setting: ledger.keep(CLOCK_DOCUMENT, json.dumps(asdict(setting)).encode())
 
 
 def run(data: Path, port: int, *, host: str = "127.0.0.1", pace: Pace | None = None, seed: Size | None = None) -> None:
@@ -175,7 +186,13 @@ def run(data: Path, port: int, *, host: str = "127.0.0.1", pace: Pace | None = N
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     listener.bind((host, port))
     config = uvicorn.Config(
-        build(data, pace), log_level="warning", access_log=False, loop="uvloop", http="httptools", timeout_keep_alive=75
+        build(data, pace),
+        log_level="warning",
+        access_log=False,
+        loop="uvloop",
+        http="httptools",
+        timeout_keep_alive=75,
+        date_header=False,  # replies carry the account's own date
     )
     listener.listen(config.backlog)
     address = f"http://{host}:{listener.getsockname()[1]}"

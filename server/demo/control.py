@@ -8,14 +8,19 @@ import ipaddress
 import json
 import re
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from server.demo.blockstore import BLOCK_SIZE, BlockStore, Disk
+from server.demo.clock import CLOCK
+from server.demo.control_plane import ControlPlane
 from server.demo.faults import Fault, Faults
+from server.demo.ssm import api as ssm
 from server.demo.wire import BodyTooLarge, Reply, Request
 
 PREFIX = "/_demo/"
+_GUEST = re.compile(r"ssm/(i-[0-9a-f]+)(/commands)?$")
 _DISK = re.compile(r"(volumes|snapshots)/((?:vol|snap)-[0-9a-f]+)/(hash|churn|image|blocks/(\d+))$")
 
 
@@ -28,9 +33,10 @@ class Refused(Exception):
 
 
 class Control:
-    def __init__(self, blocks: BlockStore, faults: Faults) -> None:
+    def __init__(self, blocks: BlockStore, faults: Faults, plane: ControlPlane) -> None:
         self._blocks = blocks
         self._faults = faults
+        self._plane = plane
 
     async def handle(self, request: Request) -> Reply:
         try:
@@ -50,8 +56,12 @@ class Control:
             if request.method == "DELETE":
                 self._faults.calls.clear()
             return dict(sorted(self._faults.calls.items()))
+        if path == "clock":
+            return await self._answer_clock(request)
         if path == "faults":
             return await self._answer_faults(request)
+        if guest := _GUEST.match(path):
+            return await self._answer_guest(request, guest[1], commands=guest[2] is not None)
         match = _DISK.match(path)
         disk = self._blocks.find(match[2]) if match else None
         if match is None or disk is None:
@@ -64,12 +74,42 @@ class Control:
             return await self._guest_write(request, disk, int(match[4]))
         return await asyncio.to_thread(self._change, match[3], disk, request.query())
 
+    async def _answer_clock(self, request: Request) -> Any:
+        if request.method == "POST":
+            _set_clock(json.loads(await request.read(4_096)))
+        elif request.method == "DELETE":
+            CLOCK.reset()
+        now = CLOCK.now()
+        return {
+            "at": datetime.fromtimestamp(now, UTC).isoformat(),
+            "unix": now,
+            "rate": CLOCK.setting.rate,
+            "real": CLOCK.is_real,
+        }
+
     async def _answer_faults(self, request: Request) -> Any:
         if request.method == "POST":
             self._faults.add(Fault.parse(json.loads(await request.read(16_384))))
         elif request.method == "DELETE":
             self._faults.clear()
         return [fault.document() for fault in self._faults.all()]
+
+    async def _answer_guest(self, request: Request, instance_id: str, *, commands: bool) -> Any:
+        change = json.loads(await request.read(262_144) or b"{}") if request.method == "POST" else None
+        return await asyncio.to_thread(self._guest, request.method, instance_id, change, commands)
+
+    def _guest(self, method: str, instance_id: str, change: Any, commands: bool) -> Any:
+        with self._plane.changing() if method != "GET" else self._plane.lock:
+            backend = ssm.backend_of(instance_id)
+            if backend is None:
+                raise Refused(404, f"there is no instance {instance_id}")
+            if commands:
+                return [each.as_command() for each in backend.commands.values() if instance_id in each.invocations]
+            if method == "POST":
+                backend.guests[instance_id] = backend.guest(instance_id).changed(change)
+            elif method == "DELETE":
+                backend.guests.pop(instance_id, None)
+            return backend.guest(instance_id).document()
 
     async def _guest_write(self, request: Request, disk: Disk, index: int) -> Any:
         data = await request.read(BLOCK_SIZE)
@@ -104,6 +144,22 @@ class Control:
         }
 
 
+def _set_clock(document: Any) -> None:
+    """Errors: ValueError with what is wrong."""
+    if not isinstance(document, dict) or not document or set(document) - {"at", "advance", "rate"}:
+        raise ValueError("expected an object with at, advance or rate")
+    at = document.get("at")
+    if isinstance(at, str):
+        moment = datetime.fromisoformat(at)
+        at = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+    rate = document.get("rate")
+    CLOCK.set(
+        at=None if at is None else float(at),
+        advance=float(document.get("advance", 0.0)),
+        rate=None if rate is None else float(rate),
+    )
+
+
 def _is_loopback(host: str) -> bool:
     try:
         return ipaddress.ip_address(host).is_loopback
@@ -112,4 +168,4 @@ def _is_loopback(host: str) -> bool:
 
 
 def _json(document: Any, status: int = 200) -> Reply:
-    return Reply(status, json.dumps(document).encode(), [("content-type", "application/json")])
+    return Reply(status, json.dumps(document, default=str).encode(), [("content-type", "application/json")])

@@ -28,9 +28,11 @@ from moto.backends import get_backend, list_of_moto_modules
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 from werkzeug.test import run_wsgi_app
 
-from server.demo import kms, sts
+from server.demo import iam, kms, moto_time, sts
 from server.demo.ec2 import backend as ec2_backend
 from server.demo.ec2.lifecycle import Pace
+from server.demo.pricing import api as pricing
+from server.demo.ssm import api as ssm
 from server.demo.state import Memory
 
 log = logging.getLogger(__name__)
@@ -62,13 +64,18 @@ class ControlPlane:
         self._ledger = ledger
         self._memory = Memory(ledger)
         ec2_backend.install(blocks, ledger, pace)
+        moto_time.install()
         sts.install()
         kms.install()
+        iam.install()
+        ssm.install(pace)
         self._memory.load(_backends_of)
         self._app = DomainDispatcherApplication(create_backend_app)
 
     def handle(self, request: Request, caller: Caller) -> Reply:
         """Errors: AwsError for what moto does not know."""
+        if caller.service == "pricing":
+            return pricing.handle(request, caller)
         module = _MODULE_OF.get(caller.service, caller.service)
         if module not in list_of_moto_modules():
             raise AwsError("NotImplemented", f"The demo account has no service {caller.service!r}.", 501)

@@ -5,13 +5,13 @@ from __future__ import annotations
 import hashlib
 import hmac
 import re
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import lru_cache
 from urllib.parse import parse_qsl, quote, unquote_to_bytes
 
+from server.demo.clock import CLOCK, Clock
 from server.demo.errors import AwsError, known_regions
 from server.demo.wire import Request
 
@@ -108,11 +108,14 @@ def signature_of(request: Request) -> Signature | None:
 
 
 class Gate:
-    """Lets in who proves to hold a key. ``find`` knows keys beyond the standing ones (IAM users, assumed roles)."""
+    """Lets in who proves to hold a key. ``find`` knows keys beyond the standing ones (IAM users, assumed roles).
 
-    def __init__(self, find: Callable[[str], Key | None], now: Callable[[], float] = time.time) -> None:
+    Sessions end by ``time``'s real clock; requests may be dated by it or by the account's own.
+    """
+
+    def __init__(self, find: Callable[[str], Key | None], time: Clock = CLOCK) -> None:
         self._find = find
-        self._now = now
+        self._time = time
 
     def admit(self, request: Request, signature: Signature | None, payload_hash: str) -> Caller:
         """``payload_hash``: hex SHA-256 of the body, or what the client declared in x-amz-content-sha256.
@@ -127,7 +130,7 @@ class Gate:
             raise _refusal("unknown", service)
         if (key.token or "") != (signature.token or ""):
             raise _refusal("token", service)
-        if key.expires is not None and key.expires <= self._now():
+        if key.expires is not None and key.expires <= self._time.real():
             raise _refusal("expired", service)
         self._check_time(signature)
         if signature.region not in known_regions() and signature.region != "aws-global":
@@ -149,7 +152,7 @@ class Gate:
             raise AwsError("IncompleteSignature", "Date must be in ISO-8601 'basic format'.", 400)
         if not signature.timestamp.startswith(signature.date):
             raise _refusal("signature", signature.service)
-        age = self._now() - made
+        age = min(self._time.real() - made, self._time.now() - made, key=abs)
         if signature.lifetime is not None and age > signature.lifetime:
             raise AwsError("AccessDenied", "Request has expired", 403)
         if age < -CLOCK_SKEW or (signature.lifetime is None and age > CLOCK_SKEW):

@@ -80,6 +80,14 @@ class Ledger:
                 raise
             self._writer.execute("COMMIT")
 
+    def document(self, name: str) -> bytes | None:
+        row = self.reader.execute("SELECT body FROM document WHERE name = ?", (name,)).fetchone()
+        return bytes(row[0]) if row else None
+
+    def keep(self, name: str, body: bytes) -> None:
+        with self.write() as db:
+            db.execute("INSERT OR REPLACE INTO document (name, body) VALUES (?, ?)", (name, body))
+
     def close(self) -> None:
         with self._lock:
             self._writer.close()

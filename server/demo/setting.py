@@ -105,8 +105,13 @@ def _create_policy(visitor: Visitor, account: str, repository: str, snapshots_ke
             "mode": "LISTED",
             "tags": [{"key": "Environment", "value": "production"}],
         },
-        "schedule": {"snapshotHours": [2, 14], "backupHours": [2], "timezone": "UTC"},
-        "retention": {"snapshots": snapshots_kept, "backupDays": 30},
+        "schedule": {
+            "timezone": "UTC",
+            "daily": {
+                "snapshot": {"slots": [2, 14], "count": snapshots_kept},
+                "backup": {"slots": [2], "period": {"amount": 30}},
+            },
+        },
         "repositoryId": repository,
     }
     policy_id: str = visitor.ask(_POLICY, input=values)["createPolicy"]["policy"]["id"]

@@ -70,8 +70,7 @@ class Memory:
             self._leave_out_what_cannot_be_kept(kept)
             self.save()
             return
-        with self._ledger.write() as db:
-            db.execute("INSERT OR REPLACE INTO document (name, body) VALUES (?, ?)", (_NAME, body))
+        self._ledger.keep(_NAME, body)
         self._seen = len(backends)
 
     def _leave_out_what_cannot_be_kept(self, backends: dict[tuple[str, str, str], Any]) -> None:
@@ -93,10 +92,13 @@ class Memory:
 
     def load(self, table_of: Callable[[str], Any]) -> None:
         """Put saved backends back. ``table_of``: moto's table of backends by service name."""
-        row = self._ledger.reader.execute("SELECT body FROM document WHERE name = ?", (_NAME,)).fetchone()
-        if row is None:
+        kept = self._ledger.document(_NAME)
+        if kept is None:
             return
-        saved = pickle.loads(row[0])  # noqa: S301 (our own file, readable by us alone)
+        saved = pickle.loads(kept)  # noqa: S301 (our own file, readable by us alone)
         for (service, account, region), backend in saved.items():
-            dict.__setitem__(table_of(service)[account], region, backend)
+            table = table_of(service)
+            if isinstance(table.backend, type) and issubclass(table.backend, type(backend)):
+                backend.__class__ = table.backend  # kept by a version that still left this service to moto
+            dict.__setitem__(table[account], region, backend)
         self._seen = len(saved)

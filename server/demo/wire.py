@@ -5,8 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
 from dataclasses import dataclass, field
+from email.utils import formatdate
 from typing import Any
 from urllib.parse import parse_qsl
+
+from server.demo import clock
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -132,8 +135,11 @@ class Reply:
         """``head``: headers only, with the length the body would have."""
         length = self.body.length if isinstance(self.body, FileSpan) else len(self.body)
         headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in self.headers]
-        if not any(name.lower() == "content-length" for name, _ in self.headers):
+        known = {name.lower() for name, _ in self.headers}
+        if "content-length" not in known:
             headers.append((b"content-length", b"%d" % length))
+        if "date" not in known:
+            headers.append((b"date", formatdate(clock.now(), usegmt=True).encode()))
         try:
             await send({"type": "http.response.start", "status": self.status, "headers": headers})
             if head or isinstance(self.body, bytes):

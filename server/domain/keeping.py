@@ -33,7 +33,9 @@ class PlannedRun:
 def rules(policy: Policy, terms: SlaTerms | None) -> Rules:
     """How long points are kept, by leg and flag. ``terms``: of an SLA policy's template."""
     if policy.kind is PolicyKind.SLA:
-        return _promised(terms) if terms is not None else {}
+        if terms is None:  # no rules would mean that nothing is kept
+            raise ValueError(f"the terms of the template of {policy.name} are needed")
+        return _promised(terms)
     return {leg: _scheduled(policy, leg) for leg in Leg}
 
 

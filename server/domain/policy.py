@@ -1,5 +1,5 @@
-"""A policy: what is protected, where to, when, and how long it is kept. What may be stored: ``domain.policy_rules``; what follows
-from it: ``domain.keeping``."""
+"""A policy: what is protected, where to, when, and how long it is kept. What may be stored: ``domain.policy_rules``; what
+follows from it: ``domain.keeping``."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ from server.domain.scope import Scope
 
 NAME_MAX = 127
 DESCRIPTION_MAX = 255
+BACKUPS_KEPT = Period(30, Unit.DAYS)
+ARCHIVES_KEPT = Period(12, Unit.MONTHS)
 
 
 class PolicyKind(enum.Enum):
@@ -31,8 +33,8 @@ class Retention:
 
     snapshots: int = 7
     replicas: int = 7
-    backups: Period = Period(30, Unit.DAYS)
-    archives: Period = Period(12, Unit.MONTHS)
+    backups: Period = BACKUPS_KEPT
+    archives: Period = ARCHIVES_KEPT
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,8 +64,8 @@ class Tag:
 class Notifications:
     """Mail about this policy's sessions, in place of the appliance's own settings.
 
-    SCHEDULE policies: which outcomes are told, and whether only the last attempt's. SLA policies: whether only missed and removed
-    instances are told, and the minute of the next day (0–1439, UTC) it is sent; None: as soon as it is known.
+    SCHEDULE policies: which outcomes are told, and whether only the last attempt's. SLA policies: whether only missed and
+    removed instances are told, and the minute of the next day (0 to 1439, UTC) it is sent; None: as soon as it is known.
     """
 
     recipients: tuple[str, ...]
@@ -85,8 +87,8 @@ class TemplateUse:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunState:
-    """What the appliance notes about a policy's runs. ``handled``: for SLA policies, Region → the moment up to which its promises
-    were dealt with. ``templates``: the SLA templates it followed, oldest first."""
+    """What the appliance notes about a policy's runs. ``handled``: for SLA policies, Region → the moment up to which its
+    promises were dealt with. ``templates``: the SLA templates it followed, oldest first."""
 
     handled: dict[str, datetime] = field(default_factory=dict)
     templates: tuple[TemplateUse, ...] = ()

@@ -1,4 +1,4 @@
-"""What the appliance notes about policies' resources: who belonged to which policy when, and which promised points were made."""
+"""What the appliance notes about policies' resources: who belonged to which when, and which promised points were made."""
 
 from __future__ import annotations
 
@@ -33,3 +33,26 @@ class Promise:
     made: bool
     session_id: UUID | None
     at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A question about promised points of one leg, due in [since, until): how many were made of a policy's resources in a
+    Region?"""
+
+    policy_id: UUID
+    region: str
+    since: datetime
+    until: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """The answer for one stretch of one resource's membership that overlaps [since, until): ``asked`` is the question's
+    number, ``made`` how many of the points due since it joined were made."""
+
+    asked: int
+    resource_id: UUID
+    joined_at: datetime
+    left_at: datetime | None
+    made: int

@@ -22,7 +22,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, time
 from uuid import UUID
 
 from server.domain.flags import Flagged, Kept, harmonise
@@ -33,6 +33,7 @@ from server.domain.schedule import Rule
 Rules = Mapping[Leg, Mapping[Frequency, Rule]]
 Place = tuple[UUID, Leg, UUID | None]
 IN_REPOSITORIES = (Leg.BACKUP, Leg.ARCHIVE)
+DAILY_PASS = time(4, tzinfo=UTC)  # when retention looks at everything, once a day
 BASE = "Change-tracking base: the next backup is compared with it."
 
 

@@ -3,19 +3,15 @@
 A *window* opens every day at ``start`` (inclusive) and closes at ``end`` (exclusive; the same time means 24 hours), in the
 Region's own time. Inside it the daily plan asks for a point every ``every_minutes``; the first point of a chosen day also
 counts as the weekly or monthly one. Without a daily plan, the chosen days ask for one point as the window opens. An overrun
-stops nothing. What falls into a window belongs to the day it opened on, also past midnight.
-
-Compliance of an instance in one leg and period = points made ÷ points expected, where points expected before the instance
-joined count as made; of a policy, the plain mean over its instances. What was removed meanwhile is not counted.
+stops nothing. What falls into a window belongs to the day it opened on, also past midnight. How much was kept:
+``domain.compliance``.
 """
 
 from __future__ import annotations
 
-import enum
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
-from fractions import Fraction
 from types import MappingProxyType
 from typing import Any
 
@@ -131,17 +127,26 @@ def leg_slots(plan: LegPlan, region: str, after: datetime, until: datetime) -> I
     where = zone(zone_name(region))
     first, last = local_date(after, where) - SHIFT_DAYS * DAY, local_date(until, where) + DAY
     latest = after
-    for _, at, flags in plan_slots(plan, region, first, last):
-        if latest < at <= until:
-            latest = at
-            yield at, flags
-
-
-def plan_slots(plan: LegPlan, region: str, first: date, last: date) -> Iterator[tuple[date, datetime, frozenset[Frequency]]]:
-    """Promised points of the windows that open on the local days ``first`` to ``last``: the day, the moment, the flags."""
     for day in days(first, last):
-        for at, flags in _of_day(plan, day, region):
-            yield day, at, flags
+        for at, flags in day_slots(plan, region, day):
+            if latest < at <= until:
+                latest = at
+                yield at, flags
+
+
+def day_slots(plan: LegPlan, region: str, day: date) -> Iterator[tuple[datetime, frozenset[Frequency]]]:
+    """Promised points of the window that opens on local day ``day``, with the flags they carry."""
+    flags = flags_of_day(plan, day)
+    if not flags:
+        return
+    at, closes = opening(plan.window, day, region)
+    if plan.daily is None:
+        yield at, flags
+        return
+    step = timedelta(minutes=plan.daily.every_minutes)
+    while at < closes:
+        yield at, flags
+        at, flags = at + step, frozenset({Frequency.DAILY})
 
 
 def days(first: date, last: date) -> Iterator[date]:
@@ -150,18 +155,10 @@ def days(first: date, last: date) -> Iterator[date]:
         first += DAY
 
 
-def _of_day(plan: LegPlan, day: date, region: str) -> Iterator[tuple[datetime, frozenset[Frequency]]]:
+def flags_of_day(plan: LegPlan, day: date) -> frozenset[Frequency]:
+    """What the first point of the window that opens on ``day`` counts for; none: the plan asks for nothing that day."""
     first = frozenset(_chosen(plan, day))
-    opens, closes = opening(plan.window, day, region)
-    if plan.daily is None:
-        if first:
-            yield opens, first
-        return
-    step = timedelta(minutes=plan.daily.every_minutes)
-    at, flags = opens, first | {Frequency.DAILY}
-    while at < closes:
-        yield at, flags
-        at, flags = at + step, frozenset({Frequency.DAILY})
+    return first | {Frequency.DAILY} if plan.daily is not None else first
 
 
 def _chosen(plan: LegPlan, day: date) -> Iterator[Frequency]:
@@ -211,11 +208,13 @@ def archive_slots(template: SlaTerms, region: str, first: date, last: date) -> I
 
 def _firsts(plan: LegPlan, region: str, stretch: Frequency, first: date, last: date) -> Iterator[tuple[date, datetime]]:
     seen: date | None = None
-    for day, at, _ in plan_slots(plan, region, stretch_start(stretch, first), last):
-        if stretch_start(stretch, day) != seen:
-            seen = stretch_start(stretch, day)
+    for day in days(stretch_start(stretch, first), last):
+        begins = stretch_start(stretch, day)
+        found = next(day_slots(plan, region, day), None) if begins != seen else None
+        if found is not None:
+            seen = begins
             if day >= first:
-                yield day, at
+                yield day, found[0]
 
 
 def stretch_start(frequency: Frequency, day: date) -> date:
@@ -223,48 +222,3 @@ def stretch_start(frequency: Frequency, day: date) -> date:
     if frequency is Frequency.WEEKLY:
         return day - timedelta(days=day.weekday())
     return day.replace(day=1) if frequency is Frequency.MONTHLY else day
-
-
-# ---- compliance -------------------------------------------------------------------------------------------------------
-
-
-class SlaState(enum.Enum):
-    NOT_CONFIGURED = "not_configured"  # the template promises nothing for the leg
-    NOT_AVAILABLE = "not_available"  # the period is not over everywhere
-    MET = "met"
-    MISSED = "missed"
-
-
-@dataclass(frozen=True, slots=True)
-class Ratio:
-    """Of one instance, leg and period."""
-
-    made: int
-    expected: int
-
-    @property
-    def percent(self) -> Fraction:
-        """At most 100: points beyond the promise make up for nothing else."""
-        return Fraction(100 * min(self.made, self.expected), self.expected) if self.expected else Fraction(100)
-
-
-def ratio(expected: Sequence[datetime], made: Sequence[datetime], joined: datetime | None) -> Ratio:
-    """``made``: when points promised in the period were really made. Promises before ``joined`` count as kept."""
-    before = sum(1 for at in expected if joined is not None and at < joined)
-    after = sum(1 for at in made if joined is None or at >= joined)
-    return Ratio(before + after, len(expected))
-
-
-def policy_percent(ratios: Iterable[Ratio]) -> Fraction | None:
-    """None when there is no instance."""
-    percents = [each.percent for each in ratios]
-    return sum(percents, Fraction(0)) / len(percents) if percents else None
-
-
-def state(percent: Fraction | None, target: int, *, configured: bool, over: bool) -> SlaState:
-    """Met when the target is reached or exceeded."""
-    if not configured:
-        return SlaState.NOT_CONFIGURED
-    if not over or percent is None:
-        return SlaState.NOT_AVAILABLE
-    return SlaState.MET if percent >= target else SlaState.MISSED

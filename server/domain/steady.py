@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
-from datetime import datetime, time, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from server.domain import keeping, sla
@@ -16,18 +16,14 @@ from server.domain import schedule as calendar
 from server.domain.estimate import YEAR, Chain
 from server.domain.periods import Frequency
 from server.domain.policy import Policy, PolicyKind
-from server.domain.region_zones import zone_name
 from server.domain.restore import Leg
 from server.domain.schedule import Rule, Schedule, Slot
 from server.domain.sla import LegPlan, SlaTerms
-from server.domain.wall_clock import first_instant, zone
 
 STRETCH = timedelta(days=400)  # looked back at once; longer than the gap between yearly runs
 POINTS_MAX = 20_000  # of one leg and frequency; more are not counted
 LOOKBACK_MAX = timedelta(days=100 * 366)  # no retention reaches farther
 _DAY_MINUTES = 24 * 60
-HALF_MONTH = timedelta(days=15)
-STEP = timedelta(days=31)  # from any first of a month into the next one
 
 
 def chains(policy: Policy, terms: SlaTerms | None, region: str, now: datetime) -> dict[Leg, Chain]:
@@ -88,29 +84,10 @@ def _slots(
 ) -> Iterator[Slot]:
     """Runs for ``region`` in (after, until]. ``only``: just those that can carry this flag in this leg, found faster."""
     if policy.kind is PolicyKind.SLA:
-        if terms is not None and (only is None or only[0] is not Leg.ARCHIVE):
+        if terms is not None:
             yield from sla.runs(terms if only is None else _terms_of(terms, *only), region, after, until)
-        if terms is not None and (only is None or only[0] is Leg.ARCHIVE):
-            yield from _archived(terms, region, after, until)
     elif policy.schedule is not None:
         yield from calendar.slots(policy.schedule if only is None else _part_of(policy.schedule, only[1]), after, until)
-
-
-def _archived(terms: SlaTerms, region: str, after: datetime, until: datetime) -> Iterator[Slot]:
-    """The backups nearest to the first of the chosen months, which are archived."""
-    if terms.archive is None or terms.backup is None:
-        return
-    daily = terms.backup.daily and replace(terms.backup.daily, every_minutes=_DAY_MINUTES)
-    plan, month = replace(terms.backup, daily=daily), after.replace(day=1) - HALF_MONTH
-    where = zone(zone_name(region))
-    while month <= until + HALF_MONTH:
-        month = (month + STEP).replace(day=1)
-        if month.month in terms.archive.months:
-            first = first_instant(datetime.combine(month.date(), time()), where)
-            near = [at for at, _ in sla.leg_slots(plan, region, first - HALF_MONTH, first + HALF_MONTH)]
-            at = min(near, key=lambda at: abs(at - first), default=None)
-            if at is not None and after < at <= until:
-                yield Slot(at, {Leg.ARCHIVE: frozenset({Frequency.MONTHLY})})
 
 
 def _part_of(schedule: Schedule, frequency: Frequency) -> Schedule:
@@ -119,14 +96,20 @@ def _part_of(schedule: Schedule, frequency: Frequency) -> Schedule:
 
 
 def _terms_of(terms: SlaTerms, leg: Leg, frequency: Frequency) -> SlaTerms:
-    """The first point of a day carries its weekly and monthly flags and is the one that is replicated, with a daily plan or
-    without."""
+    """The first point of a day carries its weekly and monthly flags, with a daily plan or without, and is the one that may be
+    replicated or archived."""
+    nothing = replace(terms, snapshot=LegPlan(), backup=None, replica=None, archive=None)
     if leg is Leg.REPLICA:
-        daily = terms.snapshot.daily and replace(terms.snapshot.daily, every_minutes=_DAY_MINUTES)
-        return replace(terms, snapshot=replace(terms.snapshot, daily=daily), backup=None)
+        return replace(nothing, snapshot=_once_a_day(terms.snapshot), replica=terms.replica)
     if leg is Leg.SNAPSHOT:
-        return replace(terms, snapshot=_plan_of(terms.snapshot, frequency), backup=None, replica=None)
-    return replace(terms, snapshot=LegPlan(), backup=terms.backup and _plan_of(terms.backup, frequency), replica=None)
+        return replace(nothing, snapshot=_plan_of(terms.snapshot, frequency))
+    if leg is Leg.ARCHIVE:
+        return replace(nothing, backup=terms.backup and _once_a_day(terms.backup), archive=terms.archive)
+    return replace(nothing, backup=terms.backup and _plan_of(terms.backup, frequency))
+
+
+def _once_a_day(plan: LegPlan) -> LegPlan:
+    return replace(plan, daily=plan.daily and replace(plan.daily, every_minutes=_DAY_MINUTES))
 
 
 def _plan_of(plan: LegPlan, frequency: Frequency) -> LegPlan:

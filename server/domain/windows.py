@@ -26,3 +26,15 @@ def closed_since(terms: SlaTerms, regions: Collection[str], now: datetime) -> da
                 if closes <= now and (latest is None or closes > latest):
                     latest = closes
     return latest
+
+
+def closings(terms: SlaTerms, regions: Collection[str], after: datetime, until: datetime) -> list[datetime]:
+    """The instants in (after, until] at which the windows have just closed everywhere, ascending."""
+    windows = {terms.snapshot.window} | ({terms.backup.window} if terms.backup else set())
+    candidates: set[datetime] = set()
+    for region in regions:
+        day = local_date(after, zone(zone_name(region))) - 2 * DAY
+        while day <= until.date() + DAY:
+            candidates.update(opening(window, day, region)[1] for window in windows)
+            day += DAY
+    return [at for at in sorted(candidates) if after < at <= until and closed_since(terms, regions, at) == at]

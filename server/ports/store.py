@@ -12,9 +12,9 @@ from uuid import UUID
 from server.domain.access import Token, User
 from server.domain.policy import Policy
 from server.domain.preferences import Preferences, PriceList
-from server.domain.promises import Membership, Promise
+from server.domain.promises import Asked, Kept, Membership, Promise
 from server.domain.repository import Repository
-from server.domain.restore import RestorePoint
+from server.domain.restore import Leg, RestorePoint
 from server.domain.session import Activity, Event, Level, Session, Task
 from server.domain.templates import SlaTemplate, SlaTemplateVersion, StorageTemplate
 from server.domain.workload import Account, Resource
@@ -129,6 +129,16 @@ class Tasks(Collection[Task], Protocol):
         ...
 
 
+class Promises(Collection[Promise], Protocol):
+    def kept(self, leg: Leg, asked: Sequence[Asked]) -> list[Kept]:
+        """One statement: for each question, one row per stretch of membership that overlaps it."""
+        ...
+
+    def tried_in(self, leg: Leg, asked: Sequence[Asked], resource_ids: Sequence[UUID], limit: int) -> dict[UUID, list[UUID]]:
+        """One statement: the newest ``limit`` sessions per resource that tried to keep these promises, newest first."""
+        ...
+
+
 class EventLog(Protocol):
     def append(
         self,
@@ -202,7 +212,7 @@ class Tx(Protocol):
     @property
     def memberships(self) -> Collection[Membership]: ...
     @property
-    def promises(self) -> Collection[Promise]: ...
+    def promises(self) -> Promises: ...
     @property
     def price_lists(self) -> Collection[PriceList]: ...
     @property

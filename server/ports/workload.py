@@ -18,7 +18,8 @@ class Step:
     """What a workload did just now. ``memo`` is stored and handed back next time (JSON). Not ``done``: ask again after
     ``wait`` seconds. A step may be repeated after a crash with an older memo; it must then find and adopt what it made.
 
-    ``warnings``, of a step that is ``done``: what was asked for and could not be had. The leg ends as a warning."""
+    ``warnings``, of a step that is ``done``: what was asked for and could not be had. The leg ends as a warning. ``taken``, of a
+    snapshot's: the moment of the data is fixed, so that what was frozen in the guest may go on."""
 
     memo: dict[str, Any] = field(default_factory=dict)
     done: bool = False
@@ -26,6 +27,7 @@ class Step:
     message: str = ""
     progress: float | None = None  # 0..1
     warnings: tuple[str, ...] = ()
+    taken: bool = False
 
 
 Outcome = Literal["done", "skipped", "warning", "failed"]

@@ -11,26 +11,26 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Final
 from uuid import UUID, uuid5
 
 from server.domain.errors import AwsNotFound, AwsRejected, Damaged, InvalidInput, NotFound
 from server.domain.immutability import LockRequest
-from server.domain.periods import Frequency
+from server.domain.legs import TaskLeg
 from server.domain.restore import Leg, PointState, RestorePoint
 from server.domain.session import Level, Task
 from server.ports import BLOCK_SIZE, DiskSnapshot, Select, Tx, Where
 from server.repository.control import Control, DiskInput, Progress, resume_index
 from server.repository.manifest import Manifest
 from server.repository.run import BackupRun, DiskResult
-from server.services import checks, verification
+from server.services import checks, legs, run_terms, verification
 from server.services.backup_sources import Job, counted, listed, load, no_base, plan_for, with_suspects
 from server.services.slots import wait_for_slot
 from server.services.steps import Change, Done, Line, Next, Run
 from server.services.wording import count, rate, size, span
 
 LOST_TOLD: Final = 20  # objects named with a log line
-HEAL: Final = "heal"  # the stage in which points a check found damaged are looked at again
+WORKING: Final = ("plan", "results", "checkpoint", "tenths", "healing")  # what the leg keeps for itself
 
 
 def point_id(task: Task) -> UUID:
@@ -38,12 +38,12 @@ def point_id(task: Task) -> UUID:
     return uuid5(task.id, "backup")
 
 
-def step(run: Run, snapshot_point: UUID) -> Next | Done:
+def step(run: Run) -> Next | Done:
     """The stage ``backup`` of a PROTECT task."""
     if not run.app.data_slots.acquire(blocking=False):
-        return wait_for_slot(run, "backup")
+        return wait_for_slot(run, legs.BACKUP)
     try:
-        return _back_up(run, load(run, snapshot_point))
+        return _back_up(run, load(run, legs.snapshot_id(run.task)))
     finally:
         run.app.data_slots.release()
 
@@ -196,7 +196,7 @@ class _Reporter:
 
 def _commit(run: Run, job: Job, backup: BackupRun) -> Manifest:
     run.check()
-    snapshot = job.snapshot
+    snapshot, policy = job.snapshot, run_terms.of(run.session).policy
     with run.app.store.transaction() as tx:
         resource = tx.resources.get(snapshot.resource_id)
         account = tx.accounts.get(snapshot.account_id)
@@ -207,10 +207,10 @@ def _commit(run: Run, job: Job, backup: BackupRun) -> Manifest:
         "workload": resource.workload,
         "region": resource.region,
         "awsAccountId": account.aws_account_id,
-        "policy": run.task.document["policy"],
+        "policy": policy,
     }
     results = [DiskResult.from_json(run.task.document["results"][disk.disk_id]) for disk in job.disks]
-    retention = {**run.task.document["kept"], "policy": run.task.document["policy"]}
+    retention = {**run.task.document["kept"], "policy": policy}
     manifest = backup.commit(
         at=snapshot.at,
         resource=record,
@@ -228,8 +228,8 @@ def _commit(run: Run, job: Job, backup: BackupRun) -> Manifest:
 def _from_the_start(run: Run, error: NotFound) -> Next:
     """The repository no longer holds what this run wrote (it rested too long): read again."""
     text = f"{run.task.name}: the interrupted backup is too old to go on with; starting it again. {error.message}"
-    kept = {key: value for key, value in run.task.document.items() if key not in ("plan", "results", "checkpoint", "tenths")}
-    return Next(stage="backup", document=kept, lines=(Line(text, Level.WARNING),))
+    kept = {key: value for key, value in run.task.document.items() if key not in WORKING}
+    return Next(stage=legs.BACKUP, document=kept, lines=(Line(text, Level.WARNING),))
 
 
 # ---- the point --------------------------------------------------------------------------------------------------------
@@ -239,15 +239,13 @@ def _registered(run: Run, job: Job, manifest: Manifest) -> Next | Done:
     """The backup becomes known. Its content roots are kept here, apart from the repository, to compare with later."""
     now = run.app.clock.now()
     point = replace(
-        job.snapshot,
+        legs.marked(run, job.snapshot, Leg.BACKUP),
         id=manifest.id,
-        leg=Leg.BACKUP,
         created_at=now,
         repository_id=job.row.id,
         stored_bytes=manifest.stored_bytes,
         size_bytes=manifest.size_bytes,
         base=False,
-        flags=tuple(Frequency(value) for value in run.task.document["flags"][Leg.BACKUP.value]),
         locked_until=manifest.lock.until if manifest.lock else None,
         expires_at=manifest.at + timedelta(days=_days(run.task)),
         content_roots={disk.disk_id: disk.content_root for disk in manifest.disks},
@@ -258,7 +256,7 @@ def _registered(run: Run, job: Job, manifest: Manifest) -> Next | Done:
             tx.points.save(point)
         else:
             tx.points.add(point)
-        _move_base(tx, job.snapshot)
+        _move_base(tx, job.snapshot, track=run_terms.of(run.session).track)
         row = tx.repositories.get(job.row.id, lock=True)
         total = row.stored_bytes + manifest.stored_bytes
         tx.repositories.save(replace(row, stored_bytes=total, revision=row.revision + 1))
@@ -276,31 +274,26 @@ def _registered(run: Run, job: Job, manifest: Manifest) -> Next | Done:
 
 def _next(run: Run, job: Job, manifest: Manifest, lines: tuple[Line, ...], change: Change) -> Next | Done:
     """What follows a backup: healed points are looked at again, then the backup is verified, where that is asked for."""
-    result = {**run.task.document["result"], "backupPointId": str(manifest.id)}
-    message = "Snapshot and backup created."
-    verify = bool(run.task.document.get("verify"))
     with run.app.store.transaction() as tx:
         hurt = bool(run.task.document.get("healing")) and bool(checks.incomplete(tx, job.row.id))
         proven = verification.proven(tx, manifest.parent)
-    if not hurt and not verify:
-        return Done(message=message, document={"result": result}, lines=lines, change=change)
-    kept = {key: value for key, value in run.task.document.items() if key in ("policy", "repository", "retries")}
     order = verification.order(manifest.id, parent=proven, share=verification.rotating(run.app.clock.now()))
-    document: dict[str, Any] = {**kept, "result": result, "verify": order if verify else None, "registered": True}
-    stage = HEAL if hurt else verification.STAGE
-    return Next(stage=stage, document=document, message=message, lines=lines, change=change)
-
-
-def registered(task: Task) -> bool:
-    """Whether the task's backup is a point already: nothing of it is to be removed or made again."""
-    return bool(task.document.get("registered"))
+    return legs.close(
+        run,
+        TaskLeg.BACKUP,
+        result={"backupPointId": str(manifest.id)},
+        lines=lines,
+        change=change,
+        first=legs.HEAL if hurt else None,
+        verify=order,
+    )
 
 
 def heal(run: Run) -> Next | Done:
     """The stage ``heal``: which of the damaged points of the repository can be restored again, now that what was damaged has
     been stored anew?"""
     if not run.app.data_slots.acquire(blocking=False):
-        return wait_for_slot(run, HEAL)
+        return wait_for_slot(run, legs.HEAL)
     try:
         healed, left = checks.look_again(run, UUID(run.task.document["repository"]))
     finally:
@@ -312,10 +305,7 @@ def heal(run: Run) -> Next | Done:
         text = f"{run.task.name}: {count(left, 'restore point')} in the repository still damaged: the source has changed since."
         lines.append(Line(text, Level.WARNING))
     result = {**run.task.document["result"], "healedPoints": healed}
-    document = {**run.task.document, "result": result}
-    if document["verify"] is None:
-        return Done(message="Snapshot and backup created.", document={"result": result}, lines=tuple(lines))
-    return Next(stage=verification.STAGE, document=document, message="Verifying.", lines=tuple(lines))
+    return legs.onward(run, {**run.task.document, "result": result}, lines=tuple(lines))
 
 
 def _closing(run: Run, now: datetime, read: int, written: int) -> str:
@@ -327,8 +317,9 @@ def _closing(run: Run, now: datetime, read: int, written: int) -> str:
     return f"{run.task.name}: {kind} backup created: {size(read)} read, {size(written)} stored, {pace}."
 
 
-def _move_base(tx: Tx, snapshot: RestorePoint) -> None:
-    """The snapshot just backed up becomes what the next one is compared with; the former base is free to go."""
+def _move_base(tx: Tx, snapshot: RestorePoint, *, track: bool) -> None:
+    """The snapshot just backed up becomes what the next one is compared with, where changes are tracked; the former base is
+    free to go."""
     where = (
         Where("resource_id", "eq", snapshot.resource_id),
         Where("leg", "eq", Leg.SNAPSHOT),
@@ -338,7 +329,7 @@ def _move_base(tx: Tx, snapshot: RestorePoint) -> None:
         if former.id != snapshot.id:
             tx.points.save(replace(former, base=False))
     current = tx.points.get(snapshot.id, lock=True)
-    if current.state is PointState.AVAILABLE:
+    if track and current.state is PointState.AVAILABLE:
         tx.points.save(replace(current, base=True))
 
 

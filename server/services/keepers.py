@@ -1,14 +1,13 @@
 """Which policy looks after which resource's restore points, and what it decides about them.
 
-The policy that made the newest point does, enabled or not, as long as it still covers the resource: so one that moved to another
-policy is kept by that one's rules alone, its whole chain, from that policy's first run on. Otherwise the enabled policy that
-covers it now. Otherwise nobody, and its points are *unattended*.
+The policy that made the newest point does, enabled or not, as long as it still covers the resource: so one that moved to
+another policy is kept by that one's rules alone, its whole chain, from that policy's first run on. Otherwise the enabled policy
+that covers it now. Otherwise nobody, and its points are *unattended*.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -116,8 +115,7 @@ def live_points(tx: Tx, where: tuple[Where, ...]) -> Iterator[RestorePoint]:
 
 
 def reasons(app: Services, caller: Caller, points: Sequence[RestorePoint]) -> dict[UUID, str]:
-    """Why each point is kept, or why the next pass removes it: one sentence or two. Six statements, whatever the number of points,
-    besides the pages of their resources' chains."""
+    """Why each point is kept, or why the next pass removes it. A fixed number of statements besides the pages of the chains."""
     caller.require(Role.VIEWER)
     now = app.clock.now()
     wanted = {point.resource_id for point in points if point.state is not PointState.DELETED}
@@ -129,15 +127,3 @@ def reasons(app: Services, caller: Caller, points: Sequence[RestorePoint]) -> di
             keeper = keepers.of(resources[resource_id], chain)
             told |= {each.point.id: each.reason for each in keepers.decided(keeper, chain, now)}
     return told
-
-
-def by_keeper(
-    keepers: Keepers, resources: Mapping[UUID, Resource], found: Mapping[UUID, Sequence[RestorePoint]]
-) -> dict[UUID | None, list[UUID]]:
-    """Resources with points, by the policy that looks after them; None: by nobody."""
-    grouped: defaultdict[UUID | None, list[UUID]] = defaultdict(list)
-    for resource_id, chain in found.items():
-        keeper = keepers.of(resources[resource_id], chain) if chain else None
-        if chain:
-            grouped[keeper.policy.id if keeper else None].append(resource_id)
-    return dict(grouped)

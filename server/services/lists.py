@@ -10,7 +10,9 @@ from server.domain.access import Caller, Role
 from server.ports import Collection, Group, Select, Tx, Where
 from server.services.context import Services
 
-Noun = Literal["accounts", "resources", "policies", "repositories", "sessions", "tasks", "points"]
+Noun = Literal[
+    "accounts", "resources", "policies", "repositories", "sessions", "tasks", "points", "sla_templates", "storage_templates"
+]
 
 
 def collection(tx: Tx, noun: Noun) -> Collection[Any]:
@@ -22,6 +24,8 @@ def collection(tx: Tx, noun: Noun) -> Collection[Any]:
         "sessions": tx.sessions,
         "tasks": tx.tasks,
         "points": tx.points,
+        "sla_templates": tx.sla_templates,
+        "storage_templates": tx.storage_templates,
     }
     return found[noun]
 

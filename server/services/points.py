@@ -1,4 +1,4 @@
-"""Deleting restore points: snapshots and replicas in AWS, backups and archives in their repository. Used by people, and by retention.
+"""Deleting restore points: snapshots and replicas in AWS, backups and archives in their repository. By people and retention.
 
 A point goes AVAILABLE → DELETING (decided, durable) → DELETED (nothing of it is left). What it consists of goes first, its row
 last, so that nothing is ever left behind unknown; deleting is repeated until it succeeds.
@@ -95,7 +95,13 @@ class SetDeletion:
 
 
 def delete_set(
-    app: Services, caller: Caller, resource_ids: Sequence[UUID], which: PointSet, *, dry_run: bool = False, key: str | None = None
+    app: Services,
+    caller: Caller,
+    resource_ids: Sequence[UUID],
+    which: PointSet,
+    *,
+    dry_run: bool = False,
+    key: str | None = None,
 ) -> SetDeletion:
     """Delete all points of these resources that belong to the set.
 
@@ -118,7 +124,9 @@ def delete_set(
         )
         page = tx.points.page(Select(where=where, order=(Order("at"),), limit=SET_MAX + 1))
         if len(page) > SET_MAX:
-            raise InvalidInput(f"These are more than {SET_MAX} restore points.", fields={"resourceIds": "Name fewer resources."})
+            raise InvalidInput(
+                f"These are more than {SET_MAX} restore points.", fields={"resourceIds": "Name fewer resources."}
+            )
         locked = tx.points.many((point.id for point in page if which.holds(point)), lock=True)
         found = [point for point in locked.values() if point.state is PointState.AVAILABLE]
         session = _begin(tx, app, caller, found, dry_run=dry_run, key=key) if found else None

@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime, timedelta
 from typing import Final
 from uuid import UUID
 
-from server.domain import policy_rules
-from server.domain.errors import Conflict, InvalidInput, NotFound
-from server.domain.policy import Policy
+from server.domain import keeping, policy_rules
+from server.domain.cost import MINIMUM_DAYS
+from server.domain.errors import Conflict, InvalidInput
+from server.domain.policy import Policy, PolicyKind
 from server.domain.repository import Repository, StorageClass
+from server.domain.restore import Leg
 from server.domain.scope import SELECTION_MAX
 from server.domain.sla import SlaTerms
 from server.domain.templates import StorageTemplate
 from server.ports import Tx
 from server.services import accounts
 from server.services.context import Services
-from server.services.policy_terms import storage_of, terms_of
 
 PRIORITY_MAX: Final = 1_000_000
+EPOCH: Final = datetime(2026, 1, 1, tzinfo=UTC)  # to compare lengths of time with
 
 Found = Iterator[tuple[str, str]]
 
@@ -34,7 +37,7 @@ def check(app: Services, tx: Tx, policy: Policy) -> None:
 
 def problems(app: Services, tx: Tx, policy: Policy) -> dict[str, str]:
     """Input path → sentence: all that stands against storing the policy, but for a name taken."""
-    terms, storage = _terms(tx, policy), _storage(tx, policy)
+    terms, storage = templates(tx, policy)
     found = policy_rules.problems(policy, terms, storage)
     if policy.workload not in app.workloads:
         found["workload"] = f"Unknown workload {policy.workload!r}: choose one of {', '.join(sorted(app.workloads))}."
@@ -56,18 +59,14 @@ def _twin(tx: Tx, policy: Policy) -> bool:
     return twin is not None and twin.id != policy.id
 
 
-def _terms(tx: Tx, policy: Policy) -> SlaTerms | None:
-    try:
-        return terms_of(tx, policy)
-    except NotFound:
-        return None
-
-
-def _storage(tx: Tx, policy: Policy) -> StorageTemplate | None:
-    try:
-        return storage_of(tx, policy)
-    except NotFound:
-        return None
+def templates(tx: Tx, policy: Policy) -> tuple[SlaTerms | None, StorageTemplate | None]:
+    """What its templates say; None for those it does not name, and those that are not there."""
+    terms = None if policy.sla_template_id is None else tx.sla_templates.many([policy.sla_template_id])
+    storage = None if policy.storage_template_id is None else tx.storage_templates.many([policy.storage_template_id])
+    return (
+        next((one.terms for one in terms.values()), None) if terms else None,
+        next(iter(storage.values()), None) if storage else None,
+    )
 
 
 def _unknown_regions(app: Services, tx: Tx, policy: Policy) -> dict[str, str]:
@@ -117,7 +116,7 @@ def _repositories(tx: Tx, policy: Policy) -> Found:
         yield "archiveRepositoryId", f"{archive.name} is no archive: choose a repository of an S3 Glacier class."
     locked = next((one for one in (backup, archive) if one is not None and one.immutable), None)
     if locked is not None and not policy_rules.runs_by_itself(policy):
-        yield "schedule", f"{locked.name} is immutable: what is written stays locked by its schedule's retention. Add a schedule."
+        yield "schedule", f"{locked.name} is immutable: a schedule says how long its points stay locked. Add one."
 
 
 def _resources(tx: Tx, policy: Policy) -> Found:
@@ -132,9 +131,21 @@ def _resources(tx: Tx, policy: Policy) -> Found:
             yield path, f"{foreign[0]} is in another account."
 
 
+def warnings(tx: Tx, policy: Policy) -> Iterator[str]:
+    """Archives that leave before the days S3 charges for them anyway."""
+    terms, _ = templates(tx, policy)
+    kept = [] if terms is None and policy.kind is PolicyKind.SLA else keeping.rules(policy, terms)[Leg.ARCHIVE].values()
+    made = Leg.ARCHIVE in policy_rules.makes(policy, terms)
+    for archive in repositories_of(tx, policy)[1] if made else ():
+        least = MINIMUM_DAYS[archive.storage_class]
+        short = next((one.period for one in kept if one.period and one.period.after(EPOCH) < EPOCH + timedelta(days=least)), None)
+        if short is not None:
+            yield f"{archive.name} charges for at least {least} days: archives kept for {short} cost as much as if they stayed so long."
+
+
 def repositories_of(tx: Tx, policy: Policy) -> tuple[list[Repository], list[Repository]]:
     """The repositories the policy backs up into, and those it archives into."""
-    storage = _storage(tx, policy)
+    _, storage = templates(tx, policy)
     if storage is None:
         return _found(tx, [policy.repository_id]), _found(tx, [policy.archive_repository_id])
     archives = storage.archive.all() if storage.archive else frozenset()

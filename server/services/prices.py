@@ -56,6 +56,13 @@ def of(tx: Tx, regions: Iterable[str]) -> dict[str, Prices]:
     return {region: book.prices for region, book in books(tx, regions).items()}
 
 
+def loaded(app: Services, caller: Caller, regions: Iterable[str]) -> dict[str, Prices]:
+    """By Region; for each there is one. Errors: Forbidden."""
+    caller.require(Role.VIEWER)
+    with app.store.transaction() as tx:
+        return of(tx, regions)
+
+
 def of_region(app: Services, region: str | None) -> Prices:
     """One Region's; None: somewhere that is not AWS, estimated as the dearest known."""
     if region is None:

@@ -84,7 +84,7 @@ def _rivals(tx: Tx, policy: Policy) -> list[Policy]:
     """Enabled policies that come before this one, first first."""
     where = (Where("workload", "eq", policy.workload), Where("enabled", "eq", True))
     rows = tx.policies.page(Select(where=where, limit=POLICIES_MAX))
-    return sorted((each for each in rows if rank(each) < rank(policy)), key=rank)
+    return sorted((each for each in rows if each.id != policy.id and rank(each) < rank(policy)), key=rank)
 
 
 def start_policy(
@@ -93,11 +93,12 @@ def start_policy(
     policy_id: UUID,
     *,
     backup: bool = True,
+    archive: bool = False,
     reason: str = "",
     dry_run: bool = False,
     key: str | None = None,
 ) -> Session | None:
-    """Run a policy now, disabled or not. ``backup`` False makes snapshots only. None when ``dry_run``.
+    """Run a policy now, disabled or not. ``backup`` False makes snapshots only; ``archive``: archives, too. None when ``dry_run``.
 
     Errors: Forbidden, NotFound, Conflict while its previous run is not over.
     """
@@ -110,6 +111,8 @@ def start_policy(
         if dry_run:
             return None
         legs = frozenset({Leg.SNAPSHOT, Leg.BACKUP} if backup and policy.repository_id is not None else {Leg.SNAPSHOT})
+        if archive and policy.archive_repository_id is not None:
+            legs |= {Leg.ARCHIVE}
         flags = manual_flags(policy.schedule, legs)
         order = RunOrder(requested_by=caller.name, reason=reason, flags=flags, retries=0, key=key)
         return start_run(tx, app, policy, order, next_run_at=policy.next_run_at)

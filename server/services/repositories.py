@@ -12,7 +12,7 @@ from server.domain.errors import AlreadyThere, Conflict, InvalidInput
 from server.domain.repository import Encryption, Repository, RepositoryState, StorageKind
 from server.domain.session import Session
 from server.ports import Select, Tx, Where
-from server.services import accounts, replies, repository_folders, repository_rescans
+from server.services import accounts, replies, repository_folders, repository_rescans, storage_templates
 from server.services import repository_forms as forms
 from server.services.context import Services
 from server.services.repository_folders import Folder, url
@@ -276,7 +276,7 @@ def _tell(tx: Tx, caller: Caller, saved: Repository, locked: list[str], now: dat
 def remove(app: Services, caller: Caller, id: UUID, *, dry_run: bool = False, key: str | None = None) -> UUID:
     """Forget a repository and its points; the files stay and can be added again.
 
-    Errors: Forbidden, NotFound, Conflict while a policy uses it.
+    Errors: Forbidden, NotFound, Conflict while a policy or a storage template uses it.
     """
     caller.require(Role.ADMINISTRATOR)
     now = app.clock.now()
@@ -284,12 +284,7 @@ def remove(app: Services, caller: Caller, id: UUID, *, dry_run: bool = False, ke
         if replies.earlier(tx, caller, "removeRepository", key) is not None:
             return id
         current = tx.repositories.get(id, lock=True)
-        users = tx.policies.page(Select(where=(Where("repository_id", "eq", id),), limit=1))
-        if users:
-            raise Conflict(
-                f"The policy {users[0].name} backs up into {current.name}.",
-                remedy="Give the policy another repository, or delete it, first.",
-            )
+        _refuse_used(tx, current)
         if dry_run:
             return id
         tx.repositories.remove(id)
@@ -297,3 +292,19 @@ def remove(app: Services, caller: Caller, id: UUID, *, dry_run: bool = False, ke
         tx.activity.append(at=now, kind="repository", subject_id=id, change="removed", message=message)
         replies.keep(tx, caller, "removeRepository", key, id, at=now)
     return id
+
+
+def _refuse_used(tx: Tx, repository: Repository) -> None:
+    for field, does in (("repository_id", "backs up into"), ("archive_repository_id", "archives into")):
+        users = tx.policies.page(Select(where=(Where(field, "eq", repository.id),), limit=1))
+        if users:
+            raise Conflict(
+                f"The policy {users[0].name} {does} {repository.name}.",
+                remedy="Give the policy another repository, or delete it, first.",
+            )
+    template = storage_templates.naming(tx, repository.id)
+    if template is not None:
+        raise Conflict(
+            f"The storage template {template.name} names {repository.name}.",
+            remedy="Give the template another repository, or delete it, first.",
+        )

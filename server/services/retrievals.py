@@ -20,7 +20,7 @@ from server.domain.restore import Leg, PointState, RestorePoint, RetrievalState
 from server.domain.session import Level, Session, SessionKind, State, TaskKind
 from server.ports import Select, Tx, Where
 from server.repository.retrieval import needed, survey
-from server.services import runs, thawing
+from server.services import prices, runs, thawing
 from server.services.context import Services
 from server.services.points import describe
 from server.services.steps import Done, Handler, Line, Next, Run
@@ -165,16 +165,17 @@ def estimate(
     found = survey(repository, needed(repository, repository.point(point.id), disks))
     asleep = cost.Stored(found.asleep, found.asleep_bytes)
     ready_from, ready_by = archive.expected(row.storage_class, mode, app.clock.now())
+    price = prices.of_region(app, row.region)
     return Estimate(
         storage_class=row.storage_class,
         packs=found.asleep,
         size_bytes=found.asleep_bytes,
         readable_bytes=found.size_bytes - found.asleep_bytes,
-        cost=cost.retrieval(cost.bundled(row.region), row.storage_class, mode, asleep, days=days),
+        cost=cost.retrieval(price, row.storage_class, mode, asleep, days=days),
         ready_from=ready_from,
         ready_by=ready_by,
-        prices_of=cost.PRICES_OF,
-        exact_region=cost.bundled(row.region).exact,
+        prices_of=price.published,
+        exact_region=price.exact,
     )
 
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from server.domain.session import Level, Session, SessionKind, State, Task, TaskKind, outcome
-from server.ports import Tx
+from server.ports import Group, Order, Select, Tx, Where
 from server.services.context import Services
 from server.services.wording import count, size, span
 
@@ -94,46 +94,45 @@ def _task(app: Services, session: Session, position: int, draft: TaskDraft, now:
 
 
 def settle(tx: Tx, app: Services, session_id: UUID) -> None:
-    """After a task ended (its row written, the session locked): wake tasks that waited for it, or end the session."""
-    tasks = tx.tasks.states(session_id)
-    state = outcome(task.state for task in tasks)
+    """After a task ended (its row written, the session locked): wake tasks that waited for it, or end the session.
+
+    Counts by state, and looks at one task: sessions have thousands of them."""
+    of_session = (Where("session_id", "eq", session_id),)
+    counts = tx.tasks.groups("state", of_session, total="bytes_read")
+    state = outcome(counts)
     now = app.clock.now()
     if state is None:
-        for task in _released(tasks):
-            tx.tasks.save(replace(task, due_at=now))
+        _release(tx, session_id, now)
         return
     session = tx.sessions.get(session_id)
     if session.state.final:
         return
     ending, level = _ENDINGS[state]
     started = session.started_at or session.created_at
-    line = f"{session.name}: {ending} in {span(now - started)}{_totals(tasks)}."
+    stored = tx.tasks.groups("state", of_session, total="bytes_stored")
+    line = f"{session.name}: {ending} in {span(now - started)}{_totals(counts, stored)}."
     tx.events.append(session_id, level, line, at=now, data={"state": state.value})
     session = tx.sessions.get(session_id)  # again: the append has counted on
     tx.sessions.save(replace(session, state=state, started_at=started, ended_at=now))
     tx.activity.append(at=now, kind="session", subject_id=session_id, change="ended", message=line)
 
 
-def _released(tasks: Sequence[Task]) -> list[Task]:
-    """Tasks that waited for those before them, all of which have ended."""
-    free = []
-    for task in tasks:
-        if task.state.final:
-            continue
+def _release(tx: Tx, session_id: UUID, now: datetime) -> None:
+    """A task that waited for those before it, all of which have ended."""
+    unfinished = (Where("session_id", "eq", session_id), Where("state", "in", (State.PENDING, State.RUNNING)))
+    first = tx.tasks.page(Select(where=unfinished, order=(Order("position"),), limit=1))
+    for task in first:
         if task.state is State.PENDING and task.due_at is None:
-            free.append(task)
-            continue
-        break
-    return free[:1]
+            tx.tasks.save(replace(task, due_at=now))
 
 
-def _totals(tasks: Sequence[Task]) -> str:
-    read = sum(task.bytes_read for task in tasks)
-    stored = sum(task.bytes_stored for task in tasks)
-    failed = sum(1 for task in tasks if task.state is State.ERROR)
+def _totals(counts: Mapping[State, Group], stored: Mapping[State, Group]) -> str:
+    bytes_read = sum(group.total for group in counts.values())
+    bytes_stored = sum(group.total for group in stored.values())
+    failed = counts[State.ERROR].count if State.ERROR in counts else 0
     parts = []
     if failed:
-        parts.append(f"{count(failed, 'task')} of {len(tasks)} failed")
-    if read:
-        parts.append(f"{size(read)} read, {size(stored)} stored")
+        parts.append(f"{count(failed, 'task')} of {sum(group.count for group in counts.values())} failed")
+    if bytes_read:
+        parts.append(f"{size(bytes_read)} read, {size(bytes_stored)} stored")
     return f" ({'; '.join(parts)})" if parts else ""

@@ -18,6 +18,7 @@ from server.domain.access import SYSTEM
 from server.domain.errors import Conflict, DatabaseDown, HoldfastError, QueueDown
 from server.domain.policy import Policy
 from server.domain.restore import PointState
+from server.domain.retention import DAILY_PASS
 from server.domain.schedule import Slot, due_slots
 from server.domain.session import Level, SessionKind, TaskKind
 from server.ports import Order, Select, Tx, Where
@@ -31,7 +32,7 @@ GRACE: Final = timedelta(seconds=3)  # a task is overdue when nobody took it thi
 SWEEP_MAX: Final = 500
 POLICIES_MAX: Final = 1000
 LATE: Final = timedelta(minutes=5)  # a run that starts this much after its slot says why
-UPKEEP_HOUR: Final = 4  # UTC
+UPKEEP_HOUR: Final = DAILY_PASS.hour  # UTC
 
 _log = logging.getLogger(__name__)
 
@@ -60,7 +61,7 @@ def tick(app: Services, agenda: Agenda) -> None:
         _runs(app, now)
         sweep(app, now)
         minute = now.astimezone(UTC).replace(second=0, microsecond=0)
-        if agenda.minute != minute and _attempt("due health checks", lambda: _health_checks(app)):
+        if agenda.minute != minute and _attempt("what is due by the minute", lambda: _by_the_minute(app)):
             agenda.minute = minute
         hour = minute.replace(minute=0)
         if agenda.hour != hour and _attempt("the hourly rescan", lambda: _rescans(app, hour)):
@@ -177,9 +178,10 @@ def _rescans(app: Services, hour: datetime) -> None:
                 rescans.begin_rescan(tx, app, account, regions, requested_by=REQUESTED_BY, key=key)
 
 
-def _health_checks(app: Services) -> None:
-    """Disabled policies, too: what they made is still kept."""
+def _by_the_minute(app: Services) -> None:
+    """Health checks, of disabled policies, too: what they made is still kept. Retention where windows have closed."""
     with app.store.transaction() as tx:
+        retention.begin_closed(tx, app)
         for policy in tx.policies.page(Select(where=(Where("repository_id", "is_null", False),), limit=POLICIES_MAX)):
             health_checks.begin_due(tx, app, policy, requested_by=REQUESTED_BY)
 
@@ -193,7 +195,7 @@ def _upkeep(app: Services, day: datetime) -> None:
             if tx.sessions.find(key=key) is None:
                 repository_rescans.begin_rescan(tx, app, repository, requested_by=REQUESTED_BY, key=key)
         _leftovers(tx, app, day)
-        retention.begin_expired(tx, app, key=f"expired:{day:%Y-%m-%d}")
+        retention.begin_daily(tx, app, day)
         prices.begin_due(tx, app, requested_by=REQUESTED_BY, key=f"prices:{day:%Y-%m-%d}")
 
 

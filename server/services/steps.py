@@ -42,10 +42,11 @@ class Next:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Done:
-    """The task has ended in ``state``. ``document["result"]`` is what callers see of it."""
+    """The task has ended in ``state``. ``document["result"]`` is what callers see of it. ``error_code``: of what failed."""
 
     state: State = State.SUCCESS
     message: str = ""
+    error_code: str | None = None
     document: dict[str, Any]
     lines: tuple[Line, ...] = ()
     change: Change | None = None

@@ -30,6 +30,7 @@ ENDING: Final = "ending"  # the engine's own stage: what a failed or cancelled t
 CLAIMS_MAX: Final = 12  # claims without progress: the task kills its workers
 EARLY: Final = timedelta(seconds=0.5)  # messages may come this much before the time
 _KEY: Final = "engine"  # the engine's corner of a task's document
+_LASTING: Final = ("result", "legs", "flags", "slotAt")  # what is left of the document of a task that failed or was cancelled
 
 _log = logging.getLogger(__name__)
 
@@ -228,7 +229,7 @@ def _clean_up(lease: Lease, handler: Handler) -> bool:
         _log.exception("Cleaning up after task %s failed", lease.task.id)
         lines = (_left_behind(lease, f"Internal error: {type(error).__name__}."),)
     corner = lease.task.document.get(_KEY, {})
-    document = {"result": lease.task.document["result"]} if "result" in lease.task.document else {}
+    document = {key: lease.task.document[key] for key in _LASTING if key in lease.task.document}
     state = State(corner.get("state", State.ERROR.value))
     done = Done(state=state, message=str(corner.get("message", "")), document=document, lines=lines)
     return _finish(lease, done)
@@ -253,7 +254,7 @@ def _finish(lease: Lease, done: Done) -> bool:
             state=done.state,
             document=done.document,
             message=done.message,
-            error_code=None if whole else task.error_code,
+            error_code=None if whole else done.error_code or task.error_code,
             progress_done=task.progress_total if whole else task.progress_done,
             claims=0,
             due_at=None,

@@ -23,6 +23,7 @@ from server.ports import Tx
 from server.repository import layout
 from server.repository.repository import Repository
 from server.repository.retrieval import Survey, arrived, ask, needed, survey
+from server.services import prices
 from server.services.steps import Line, Next, Run
 from server.services.wording import CLASS_NAMES, count, size
 
@@ -67,18 +68,19 @@ def begin(run: Run, order: Order, *, stage: str) -> Next:
         document={**run.task.document, "thaw": thaw},
         wait=POLL_MIN if waits else 0.0,
         message="Waiting for AWS to retrieve the data." if waits else "The data is readable.",
-        lines=(Line(f"{run.task.name}: {_asked(order, found, now)}"),),
+        lines=(Line(f"{run.task.name}: {_asked(run, order, found, now)}"),),
         change=change,
     )
 
 
-def _asked(order: Order, found: Survey, now: datetime) -> str:
+def _asked(run: Run, order: Order, found: Survey, now: datetime) -> str:
     if not found.asleep and not found.ongoing:
         return f"{size(found.size_bytes)} of the archive are readable already."
     first, last = archive.expected(order.row.storage_class, order.mode, now)
     when = f"by {last:%Y-%m-%d %H:%M}" if first == last else f"between {first:%Y-%m-%d %H:%M} and {last:%Y-%m-%d %H:%M}"
     asleep = cost.Stored(found.asleep, found.asleep_bytes)
-    price = cost.retrieval(cost.bundled(order.row.region), order.row.storage_class, order.mode, asleep, days=order.days)
+    listed = prices.of_region(run.app, order.row.region)
+    price = cost.retrieval(listed, order.row.storage_class, order.mode, asleep, days=order.days)
     return (
         f"retrieving {size(found.asleep_bytes)} in {count(found.asleep, 'pack')} from {CLASS_NAMES[order.row.storage_class]}, "
         f"{order.mode.value}, for {count(order.days, 'day')}: expected {when} UTC, about {price.total:.2f} USD."

@@ -15,20 +15,23 @@ from tests.contracts.entities import repository as make_repository
 from tests.contracts.entities import resource as make_resource
 
 CREATE = """mutation($in: PolicyInput!) {
-    createPolicy(input: $in) { policy { id name priority revision nextRunAt enabled } clientMutationId }
+    createPolicy(input: $in) { policy { id name priority edition nextRunAt enabled } clientMutationId }
 }"""
-UPDATE = "mutation($in: UpdatePolicyInput!) { updatePolicy(input: $in) { policy { id name revision nextRunAt priority } } }"
+UPDATE = "mutation($in: UpdatePolicyInput!) { updatePolicy(input: $in) { policy { id name edition nextRunAt priority } } }"
 DELETE = "mutation($in: IdInput!) { deletePolicy(input: $in) { id } }"
 START = "mutation($in: StartPolicyInput!) { startPolicy(input: $in) { session { id kind requestedBy } } }"
 LIST = "{ policies(first: 50) { edges { node { name } } } }"
+
+
+def daily(hours: list[int], **changes: Any) -> dict[str, Any]:
+    return {"daily": {"snapshot": {"slots": hours, "count": 7}, **changes}}
 
 
 def draft(bench: Bench, **changes: Any) -> dict[str, Any]:
     given: dict[str, Any] = {
         "name": "nightly",
         "scope": {"accountId": bench.home_id, "regions": ["us-east-1"], "mode": "ALL"},
-        "retention": {"snapshots": 7, "backupDays": 30},
-        "schedule": {"snapshotHours": [18, 6], "timezone": "UTC"},
+        "schedule": daily([18, 6]),
     }
     return {**given, **changes}
 
@@ -50,7 +53,7 @@ def activity(bench: Bench) -> list[str]:
 def test_a_policy_is_created_with_its_next_run(bench: Bench) -> None:
     made = create(bench)
     assert made["nextRunAt"] == "2026-11-22T18:00:00Z"
-    assert (made["priority"], made["revision"], made["enabled"]) == (1, 1, True)
+    assert (made["priority"], made["edition"], made["enabled"]) == (1, 1, True)
     assert create(bench, name="second")["priority"] == 2
     assert activity(bench)[0] == "operator created the policy nightly."
 
@@ -78,14 +81,14 @@ def test_a_dry_run_checks_everything_and_changes_nothing(bench: Bench) -> None:
     assert bench.error(CREATE, variables)["extensions"]["code"] == "CONFLICT"
 
 
-def test_updates_need_the_newest_revision(bench: Bench) -> None:
+def test_updates_need_the_newest_edition(bench: Bench) -> None:
     made = create(bench)
     changed = draft(bench, name="renamed", schedule=None)
-    answer = bench.data(UPDATE, {"in": {"id": made["id"], "revision": 1, "policy": changed}})["updatePolicy"]["policy"]
-    assert answer == {"id": made["id"], "name": "renamed", "revision": 2, "nextRunAt": None, "priority": 1}
-    error = bench.error(UPDATE, {"in": {"id": made["id"], "revision": 1, "policy": changed}})
+    answer = bench.data(UPDATE, {"in": {"id": made["id"], "edition": 1, "policy": changed}})["updatePolicy"]["policy"]
+    assert answer == {"id": made["id"], "name": "renamed", "edition": 2, "nextRunAt": None, "priority": 1}
+    error = bench.error(UPDATE, {"in": {"id": made["id"], "edition": 1, "policy": changed}})
     assert error["extensions"]["code"] == "CONFLICT"
-    assert error["extensions"]["fields"] == {"revision": "2 now."}
+    assert error["extensions"]["fields"] == {"edition": "2 now."}
     assert error["extensions"]["remedy"] == "Read it again and repeat the change."
 
 
@@ -154,40 +157,165 @@ def test_a_resource_belongs_to_the_policy_of_highest_priority(bench: Bench) -> N
     assert {edge["node"]["name"]: edge["node"]["resourceCount"] for edge in counted} == {"off": 1, "high": 1, "low": 0}
 
 
+EVERYTHING = """query($id: ID!) { node(id: $id) { ... on Policy {
+  name description workload kind enabled priority retryAttempts copyTags verify edition
+  repository { id } archiveRepository { id } slaTemplate { id } storageTemplate { id }
+  scope { regions mode account { id } resources { id } tags { key value } excludedResources { id } excludedTags { key value }
+    excludedVolumes { system volumeIds tags { key value } } }
+  schedule { timezone
+    daily { enabled days perHour snapshot { ...rule } replica { ...rule } backup { ...rule } }
+    weekly { enabled hour snapshot { ...rule } replica { ...rule } backup { ...rule } }
+    monthly { enabled hour day { ordinal weekday day } snapshot { ...rule } backup { ...rule } archive { ...rule } }
+    yearly { enabled hour day { ordinal weekday day } backup { ...rule } archive { ...rule } } }
+  replicas { regions account { id } region encrypt kmsKey keyUsage }
+  guest { applicationAware linux { ...scripts } windows { ...scripts } }
+  tags { key value }
+  retention { snapshots replicas backups { amount unit } archives { amount unit } }
+  notifications { recipients onSuccess onWarning onFailure lastAttemptOnly onlyMissed atMinute }
+  healthCheck { ordinal weekday }
+} } }
+fragment rule on Rule { slots count period { amount unit } }
+fragment scripts on Scripts { pre { path arguments } post { path arguments } timeoutSeconds onlyForBackups ignoreMissing ignoreExitCodes }
+"""
+
+
+def counted(slots: list[int], count: int) -> dict[str, Any]:
+    return {"slots": slots, "count": count, "period": None}
+
+
+def aged(slots: list[int], amount: int, unit: str = "DAYS") -> dict[str, Any]:
+    return {"slots": slots, "count": None, "period": {"amount": amount, "unit": unit}}
+
+
+WHOLE_SCHEDULE = {
+    "timezone": "Europe/Berlin",
+    "daily": {
+        "enabled": True,
+        "days": ["MONDAY", "WEDNESDAY", "FRIDAY"],
+        "perHour": 2,
+        "snapshot": counted([1, 7, 13], 9),
+        "replica": counted([7], 3),
+        "backup": aged([7], 14),
+    },
+    "weekly": {"enabled": True, "hour": 7, "snapshot": counted([0, 4], 2), "replica": None, "backup": aged([0], 2, "MONTHS")},
+    "monthly": {
+        "enabled": True,
+        "hour": 7,
+        "day": {"ordinal": "FIRST", "weekday": "MONDAY", "day": None},
+        "snapshot": counted([], 1),
+        "backup": None,
+        "archive": aged([1, 3, 5, 7, 9, 11], 12, "MONTHS"),
+    },
+    "yearly": {
+        "enabled": False,
+        "hour": 3,
+        "day": {"ordinal": "FIRST", "weekday": None, "day": 31},
+        "backup": aged([12], 7, "YEARS"),
+        "archive": None,
+    },
+}
+
+
 @pytest.mark.parametrize("value", [None, "platinum"])
 def test_everything_a_person_decides_comes_back(bench: Bench, value: str | None) -> None:
-    server, repository = make_resource(bench.home), make_repository(bench.home)
+    server, other, repository = make_resource(bench.home), make_resource(bench.home), make_repository(bench.home)
+    archive = make_repository(bench.home, storage_class=StorageClass.GLACIER)
     with bench.store.transaction() as tx:
-        tx.resources.add(server)
-        tx.repositories.add(repository)
+        tx.resources.put([server, other])
+        tx.repositories.put([repository, archive])
     scope = {
         "accountId": bench.home_id,
         "regions": ["us-east-1", "eu-central-1"],
         "mode": "LISTED",
         "resourceIds": [global_id("Resource", server.id)],
         "tags": [{"key": "Tier", "value": value}],
-        "excludedTags": [{"key": "Temporary"}],
+        "excludedResourceIds": [global_id("Resource", other.id)],
+        "excludedTags": [{"key": "Temporary", "value": None}],
+        "excludedVolumes": {"system": True, "volumeIds": ["vol-0123456789abcdef0"], "tags": [{"key": "Scratch", "value": value}]},
     }
-    schedule = {"snapshotHours": [1, 13, 1], "backupHours": [13], "days": ["FRIDAY", "MONDAY"], "timezone": "Europe/Berlin"}
-    id = create(
+    target = {"accountId": bench.home_id, "region": "eu-west-1", "regions": [], "encrypt": True, "kmsKey": "alias/copies"}
+    linux = {"pre": {"path": "/opt/freeze.sh", "arguments": "%policy%"}, "post": None, "timeoutSeconds": 30}
+    windows = {"pre": None, "post": {"path": "C:\\thaw.ps1", "arguments": ""}, "timeoutSeconds": 60}
+    options = {"onlyForBackups": True, "ignoreMissing": True, "ignoreExitCodes": False}
+    given = draft(
         bench,
         description="both",
+        enabled=False,
+        priority=4,
         scope=scope,
-        schedule=schedule,
+        schedule=WHOLE_SCHEDULE,
         repositoryId=global_id("Repository", repository.id),
-        retryAttempts=1,
+        archiveRepositoryId=global_id("Repository", archive.id),
+        replicas=[{**target, "keyUsage": "ENCRYPTED"}],
+        guest={"applicationAware": True, "linux": {**linux, **options}, "windows": {**windows, **options}},
         copyTags=False,
-    )["id"]
-    document = """query($id: ID!) { node(id: $id) { ... on Policy { description retryAttempts copyTags repository { name }
-        schedule { snapshotHours backupHours days timezone } retention { snapshots backupDays }
-        scope { regions mode account { id } resources { name } tags { key value } excludedTags { key value } } } } }"""
-    node = bench.data(document, {"id": id})["node"]
-    assert node["schedule"] == {**schedule, "snapshotHours": [1, 13], "days": ["MONDAY", "FRIDAY"]}
-    assert node["scope"]["resources"] == [{"name": server.name}]
-    assert node["scope"]["tags"] == [{"key": "Tier", "value": value}]
-    assert node["scope"]["excludedTags"] == [{"key": "Temporary", "value": None}]
-    assert node["repository"] == {"name": repository.name}
-    assert (node["retryAttempts"], node["copyTags"], node["description"]) == (1, False, "both")
+        tags=[{"key": "made-by", "value": "holdfast"}],
+        retention={"snapshots": 1, "replicas": 2, "backups": {"amount": 3, "unit": "DAYS"}, "archives": {"amount": 4, "unit": "YEARS"}},
+        retryAttempts=1,
+        notifications={
+            "recipients": ["ops@example.com"],
+            "onSuccess": False,
+            "onWarning": True,
+            "onFailure": True,
+            "lastAttemptOnly": False,
+            "onlyMissed": False,
+            "atMinute": None,
+        },
+        verify=True,
+        healthCheck={"ordinal": "SECOND", "weekday": "TUESDAY"},
+    )
+    id = bench.data(CREATE, {"in": given})["createPolicy"]["policy"]["id"]
+    node = bench.data(EVERYTHING, {"id": id})["node"]
+    assert node.pop("workload") == "ec2"
+    assert (node.pop("kind"), node.pop("edition")) == ("SCHEDULE", 1)
+    assert (node.pop("slaTemplate"), node.pop("storageTemplate")) == (None, None)
+    assert node.pop("repository")["id"] == given.pop("repositoryId")
+    assert node.pop("archiveRepository")["id"] == given.pop("archiveRepositoryId")
+    for one in node["replicas"]:
+        one["accountId"] = one.pop("account")["id"]
+    shown = node["scope"]
+    shown["accountId"] = shown.pop("account")["id"]
+    shown["resourceIds"] = [one["id"] for one in shown.pop("resources")]
+    shown["excludedResourceIds"] = [one["id"] for one in shown.pop("excludedResources")]
+    assert node == given
+
+
+PREVIEW = """query($in: PolicyInput!, $id: ID) { previewPolicy(input: $in, id: $id) {
+  problems { path message } warnings scheduleText nextRuns { at regions legs { leg flags } } keeps { leg frequency text }
+  inherited { path source hour day { ordinal weekday day } } additions { path slots }
+  covered { resource { name } covered reason claimedBy { name } } coveredCount totalBytes
+} }"""
+
+
+def preview(bench: Bench, **changes: Any) -> dict[str, Any]:
+    id = changes.pop("id", None)
+    found: dict[str, Any] = bench.data(PREVIEW, {"in": draft(bench, **changes), "id": id}, role=Role.OPERATOR)["previewPolicy"]
+    return found
+
+
+def test_a_preview_says_when_it_runs_what_it_keeps_and_whom_it_covers(bench: Bench) -> None:
+    size = 8 << 30
+    servers = [make_resource(bench.home, name=name, size_bytes=size, tags={"env": name}) for name in ("a", "b", "c")]
+    with bench.store.transaction() as tx:
+        tx.resources.put(servers)
+    scope = {"accountId": bench.home_id, "regions": ["us-east-1"], "mode": "ALL"}
+    create(bench, name="first", scope={**scope, "mode": "LISTED", "tags": [{"key": "env", "value": "b"}]})
+    found = preview(bench, scope={**scope, "excludedTags": [{"key": "env", "value": "c"}]})
+    assert (found["problems"], found["warnings"]) == ([], [])
+    assert found["scheduleText"] == "Every day at 06:00 and 18:00 (UTC)"
+    assert len(found["nextRuns"]) == 50
+    assert found["nextRuns"][0] == {
+        "at": "2026-11-22T18:00:00Z",
+        "regions": ["us-east-1"],
+        "legs": [{"leg": "SNAPSHOT", "flags": ["DAILY"]}],
+    }
+    assert found["keeps"] == [{"leg": "SNAPSHOT", "frequency": "DAILY", "text": "The 7 newest daily snapshots"}]
+    assert [(one["resource"]["name"], one["covered"], one["reason"], one["claimedBy"]) for one in found["covered"]] == [
+        ("a", True, "All instances in us-east-1 are selected.", None),
+        ("b", False, "The resource is already protected by another policy: first", {"name": "first"}),
+        ("c", False, "Excluded by tag env=c.", None),
+    ]
+    assert (found["coveredCount"], found["totalBytes"]) == (1, size)
 
 
 MORE = """mutation($in: PolicyInput!) { createPolicy(input: $in) { policy { verify healthCheck { ordinal weekday } } } }"""

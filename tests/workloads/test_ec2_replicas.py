@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID, uuid4
 
 import boto3
 import pytest
 
+from server.adapters.aws_scripted import ScriptedAws
 from server.adapters.clock import FakeClock
-from server.domain.errors import AwsNotFound, AwsRejected, HoldfastError, LegImpossible
+from server.domain.errors import AwsLimit, AwsNotFound, AwsRejected, LegImpossible
 from server.domain.replicas import KeyUsage
 from server.domain.workload import Place
 from server.ports import ReplicaJob
@@ -171,26 +173,45 @@ def test_a_storm_of_throttling_and_failures_leaves_one_copy_of_each_disk(
     assert shared_with(site, document) == set()
 
 
-def test_the_21st_copy_into_a_region_waits_for_a_place(site: Site, ec2: Ec2, document: Memo, clock: FakeClock) -> None:
-    source = document["volumes"][0]["snapshotId"]
-    paris = Place(HOME.account_id, None, None, "eu-west-3")
-    copy = {"SourceRegion": REGION, "SourceSnapshotId": source}
-    job = replica_job(document, target=paris)
-    messages: list[str] = []
+def test_copies_beyond_what_a_region_makes_at_once_wait_for_a_place(document: Memo) -> None:
+    sources = [{"SnapshotId": v["snapshotId"], "State": "completed"} for v in document["volumes"]]
+    made: list[dict[str, Any]] = []
+    refusals = iter([AwsLimit("The limit is 20.", aws_code="ResourceLimitExceeded")] * 7)
 
-    def under_load(memo: Memo) -> Any:
-        if not messages:  # the Region is full when the first copy is asked for
-            with pytest.raises(HoldfastError, match="Too many snapshot copies"):
-                for _ in range(200):
-                    site.aws.call(paris, "ec2", "copy_snapshot", **copy)
-        step = ec2.replicate(job, memo)
-        messages.append(step.message)
-        return step
+    def describe(params: dict[str, Any]) -> dict[str, Any]:
+        return {"Snapshots": sources if params["Filters"][0]["Name"] == "snapshot-id" else made}
 
-    memo = ec2.replicate(job, {}).memo
-    Driver(clock, under_load).finish(memo)
-    assert any("waiting for a place" in text for text in messages)
-    assert len(copies(site, job)) == 3
+    def copy(params: dict[str, Any]) -> dict[str, Any]:
+        if made and (refusal := next(refusals, None)) is not None:
+            raise refusal
+        labels = params["TagSpecifications"][0]["Tags"]
+        made.append({"SnapshotId": f"snap-copy{len(made)}", "State": "completed", "Tags": labels})
+        return made[-1]
+
+    clock = FakeClock(datetime(2026, 11, 22, tzinfo=UTC))
+    aws = ScriptedAws({("ec2", "describe_snapshots"): describe, ("ec2", "copy_snapshot"): copy})
+    job = replica_job(document)
+    driver = Driver(clock, lambda memo: Ec2(aws, clock).replicate(job, memo))
+    started = clock.monotonic()
+    replica = driver.finish()
+    assert len(made) == len({v["snapshotId"] for v in replica["volumes"]}) == 3
+    assert sum("waiting for a place" in text for text in driver.messages) == 7
+    assert 7 * 30 <= clock.monotonic() - started < 8 * 30
+
+
+def test_other_used_up_quotas_are_passed_on(document: Memo) -> None:
+    sources = [{"SnapshotId": v["snapshotId"], "State": "completed"} for v in document["volumes"]]
+    full = AwsLimit("no room", aws_code="SnapshotLimitExceeded")
+    answers: dict[tuple[str, str], Any] = {
+        ("ec2", "describe_snapshots"): lambda params: {
+            "Snapshots": sources if params["Filters"][0]["Name"] == "snapshot-id" else []
+        },
+        ("ec2", "copy_snapshot"): full,
+    }
+    clock = FakeClock(datetime(2026, 11, 22, tzinfo=UTC))
+    ec2, job = Ec2(ScriptedAws(answers), clock), replica_job(document)
+    with pytest.raises(AwsLimit, match="no room"):
+        replicate(ec2, clock, job)
 
 
 # ---- keys
@@ -279,6 +300,32 @@ def test_a_grant_on_the_sources_key_is_made_for_the_copy_and_retired(
     assert site.account.hashes(replica["volumes"][0]["snapshotId"]) == site.account.hashes(document["volumes"][0]["snapshotId"])
 
 
+def test_the_grant_names_the_appliance_itself_when_the_copies_go_home() -> None:
+    """The source is another account's, the target the appliance's own."""
+    source = Place(UUID(int=2), "arn:aws:iam::210987654321:role/holdfast", None, REGION)
+    me = "arn:aws:sts::123456789012:assumed-role/appliance/i-1"
+    volume = {"volumeId": "vol-1", "snapshotId": "snap-1", "kmsKeyId": "key-1", "sizeGib": 1, "tags": {}}
+    document = {"instance": {"instanceId": "i-1", "name": "db"}, "volumes": [volume], "at": ""}
+    aws = ScriptedAws(
+        {
+            ("ec2", "describe_snapshots"): {
+                "Snapshots": [{"SnapshotId": "snap-1", "Encrypted": True, "KmsKeyId": "key-1", "State": "completed"}]
+            },
+            ("kms", "describe_key"): {"KeyMetadata": {"KeyManager": "CUSTOMER"}},
+            ("ec2", "modify_snapshot_attribute"): {},
+            ("sts", "get_caller_identity"): {"Arn": me},
+            ("kms", "create_grant"): {"GrantId": "g" * 64},
+        }
+    )
+    ec2 = Ec2(aws, FakeClock(datetime(2026, 11, 22, tzinfo=UTC)))
+    job = replica_job(document, source=source, target=HOME, target_aws_account_id=HOME_ACCOUNT, encrypt=True)
+    ec2.replicate(job, ec2.replicate(job, {}).memo)
+    (granted,) = aws.called("create_grant")
+    assert (granted["GranteePrincipal"], granted["RetiringPrincipal"]) == (me, me)
+    assert {asked.place for asked in aws.asked if asked.operation == "create_grant"} == {source}
+    assert aws.called("modify_snapshot_attribute")[0]["UserIds"] == [HOME_ACCOUNT]
+
+
 def test_disks_under_aws_ebs_are_never_replicated_to_another_account(
     site: Site, ec2: Ec2, clock: FakeClock, other: Place
 ) -> None:
@@ -292,11 +339,11 @@ def test_disks_under_aws_ebs_are_never_replicated_to_another_account(
 
 
 def test_a_copy_that_may_not_use_the_sources_key_says_what_to_grant_and_leaves_nothing(
-    site: Site, ec2: Ec2, clock: FakeClock, other: Place, key: Key, monkeypatch: pytest.MonkeyPatch
+    site: Site, ec2: Ec2, clock: FakeClock, other: Place, key: Key
 ) -> None:
     source_key = key()
     document = encrypted_point(site, ec2, clock, source_key)
-    site.account.fault("kms:CreateGrant", "access_denied", times=None)
+    site.account.fault("kms:CreateGrant", "denied", times=None)
     job = replica_job(document, target=other, target_aws_account_id=OTHER_ACCOUNT, encrypt=True)
     with pytest.raises(AwsRejected, match="Given key ID is not accessible") as caught:
         replicate(ec2, clock, job)
@@ -314,7 +361,7 @@ def test_a_key_whose_policy_lets_the_target_in_needs_no_grant(site: Site, ec2: E
     policy = json.dumps({"Version": "2012-10-17", "Statement": statements})
     source_key = str(site.aws.call(HOME, "kms", "create_key", Policy=policy)["KeyMetadata"]["Arn"])
     document = encrypted_point(site, ec2, clock, source_key)
-    site.account.fault("kms:CreateGrant", "access_denied", times=None)
+    site.account.fault("kms:CreateGrant", "denied", times=None)
     job = replica_job(document, target=other, target_aws_account_id=OTHER_ACCOUNT, encrypt=True)
     assert replicate(ec2, clock, job)["volumes"][0]["encrypted"]
 

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import contextlib
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import botocore.session
 import pytest
@@ -17,11 +18,14 @@ import pytest
 from server.adapters.aws import Boto3Aws
 from server.adapters.clock import FakeClock, SystemClock
 from server.adapters.ebs import EbsBlocks
-from server.ports import BLOCK_SIZE
+from server.domain.guest import Guest, Script, Scripts
+from server.domain.workload import Place
+from server.ports import BLOCK_SIZE, GuestJob
 from server.workloads import WORKLOADS
-from server.workloads.ec2 import PERMISSIONS, Ec2
-from tests.demo_account import HOME, Site
+from server.workloads.ec2 import PERMISSIONS, Ec2, commands
+from tests.demo_account import HOME, REGION, Site
 from tests.workloads.conftest import Driver, Protected, instance_options, restore_job, volume_options
+from tests.workloads.test_ec2_replicas import OTHER_ACCOUNT, encrypted_point, replica_job, role
 
 REFERENCE = json.loads(Path(__file__).with_name("reference_permissions.json").read_text())
 # AWS checks these when it acts for us; there is no call of that name to be seen.
@@ -47,6 +51,10 @@ OURS: Final = {
     "ssm:CancelCommand",  # what a cancelled task runs in a guest is stopped
     "ssm:ListCommands",  # a command in doubt is looked for, not sent again
 }
+# Part of every policy (server.permissions): who may enter the role, and who it then is.
+ENTERING: Final = {"sts:AssumeRole", "sts:GetCallerIdentity"}
+# Abandoning any task looks for its commands, and takes a refusal for "none": only who may list them can have sent any.
+ABANDONING: Final = {"ssm:ListCommands"}
 # The restore form asks these before a restore is started (services.resources); tests/architecture compares them.
 FORM: Final = {"ec2:DescribeInstanceTypeOfferings", "iam:ListInstanceProfiles"}
 
@@ -59,6 +67,7 @@ class Acting:
 
     def __init__(self, site: Site, clock: FakeClock) -> None:
         self.clock = clock
+        self.site = site
         self.aws = Boto3Aws(clock, endpoint_url=site.account.url)
         self.ec2 = Ec2(self.aws, clock)
         self.blocks = EbsBlocks(self.aws, SystemClock())  # its signatures need the real time
@@ -79,6 +88,30 @@ def snapshot(act: Acting, web: Protected, document: Memo) -> None:
     act.ec2.delete_snapshot(HOME, act.snapshot(web))
 
 
+def guest(act: Acting, web: Protected, document: Memo) -> None:
+    act.site.account.control("POST", f"ssm/{web.resource.aws_id}", b'{"agent": "online"}')
+    asked = Guest(linux=Scripts(pre=Script(path="/opt/none.sh", arguments="")))
+    job = GuestJob(place=HOME, resource=web.resource, token=uuid4().hex, policy_name="Nightly", guest=asked, moment="pre")
+    Driver(act.clock, lambda memo: act.ec2.guest(job, memo)).finish()
+    slow = replace(job, token=uuid4().hex)
+    act.site.account.control("POST", f"ssm/{web.resource.aws_id}", b'{"agent": "online", "seconds": 60}')
+    memo: Memo = {}
+    while "commandId" not in memo.get("command", {}):
+        memo = act.ec2.guest(slow, memo).memo
+    commands.stop(act.aws, HOME, slow.token)
+    act.site.account.control("DELETE", f"ssm/{web.resource.aws_id}")
+
+
+def replica(act: Acting, web: Protected, document: Memo) -> None:
+    """To another account, of an encrypted disk: everything a replica can need, by a role that may do nothing else."""
+    key = act.site.aws.call(HOME, "kms", "create_key", Description="disks")["KeyMetadata"]["Arn"]
+    point = encrypted_point(act.site, Ec2(act.site.aws, act.clock), act.clock, key)
+    target = Place(UUID(int=2), role(act.site, list(PERMISSIONS["replica"])), None, REGION)
+    job = replica_job(point, target=target, target_aws_account_id=OTHER_ACCOUNT, encrypt=True)
+    made = Driver(act.clock, lambda memo: act.ec2.replicate(job, memo)).finish()
+    act.ec2.delete_snapshot(target, made)
+
+
 def backup(act: Acting, web: Protected, document: Memo) -> None:
     snapshot_id = document["volumes"][0]["snapshotId"]
     act.blocks.read(HOME, snapshot_id, next(act.blocks.allocated(HOME, snapshot_id)))
@@ -96,7 +129,14 @@ def restore(act: Acting, web: Protected, document: Memo) -> None:
     act.ec2.abandon(HOME, instance.token)
 
 
-CAPABILITIES: Final = {"discover": discover, "snapshot": snapshot, "backup": backup, "restore": restore}
+CAPABILITIES: Final = {
+    "discover": discover,
+    "guest": guest,
+    "snapshot": snapshot,
+    "replica": replica,
+    "backup": backup,
+    "restore": restore,
+}
 
 
 @pytest.mark.parametrize("capability", CAPABILITIES)
@@ -107,7 +147,7 @@ def test_what_is_used_is_declared_and_what_is_declared_is_used(
     with contextlib.closing(Acting(site, clock)) as act:
         CAPABILITIES[capability](act, web, document)
     declared = set(PERMISSIONS[capability])
-    assert act.aws.actions - declared == set()
+    assert act.aws.actions - declared - ENTERING - ABANDONING == set()
     # Tags set at creation need ec2:CreateTags, although it is not called by name.
     assert declared - act.aws.actions - IMPLIED - FORM - {"ec2:CreateTags"} == set()
 

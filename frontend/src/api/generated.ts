@@ -52,6 +52,18 @@ export type AddRepositoryInput = {
   readonly clientMutationId?: string | null | undefined;
 };
 
+export type AddToPolicyInput = {
+  readonly policyId: string;
+  readonly resourceIds: ReadonlyArray<string>;
+  readonly dryRun?: boolean;
+  readonly clientMutationId?: string | null | undefined;
+};
+
+export type ArchivePlanInput = {
+  readonly months: ReadonlyArray<number>;
+  readonly keep: PeriodInput;
+};
+
 export type ArchivePointsInput = {
   readonly pointIds: ReadonlyArray<string>;
   readonly repositoryId: string;
@@ -70,6 +82,49 @@ export type CheckRepositoryInput = {
   readonly level: CheckLevel;
   /** CONTENT reads one of so many shares of all blocks, another each day; 1: all of them. */
   readonly shares?: number;
+  readonly dryRun?: boolean;
+  readonly clientMutationId?: string | null | undefined;
+};
+
+export type ClonePolicyInput = {
+  readonly id: string;
+  readonly name: string;
+  readonly dryRun?: boolean;
+  readonly clientMutationId?: string | null | undefined;
+};
+
+export type CloneTemplateInput = {
+  readonly id: string;
+  readonly name: string;
+  readonly dryRun?: boolean;
+  readonly clientMutationId?: string | null | undefined;
+};
+
+export type DailyInput = {
+  readonly snapshot: RuleInput;
+  readonly replica?: RuleInput | null | undefined;
+  readonly backup?: RuleInput | null | undefined;
+  readonly enabled?: boolean;
+  readonly days?: ReadonlyArray<Weekday>;
+  /** Snapshots in each snapshot hour, evenly spaced. */
+  readonly perHour?: number;
+};
+
+export type DailyPlanInput = {
+  readonly everyMinutes: number;
+  readonly keep: PeriodInput;
+};
+
+/** One day of a month: a weekday and which of them, or a day's number; 31 is always the last day. */
+export type DayRuleInput = {
+  readonly ordinal?: Ordinal;
+  readonly weekday?: Weekday | null | undefined;
+  readonly day?: number | null | undefined;
+};
+
+export type DeletePointSetInput = {
+  readonly resourceIds: ReadonlyArray<string>;
+  readonly set: PointSet;
   readonly dryRun?: boolean;
   readonly clientMutationId?: string | null | undefined;
 };
@@ -93,6 +148,19 @@ export type ExtendRetrievalInput = {
   readonly days: number;
   readonly dryRun?: boolean;
   readonly clientMutationId?: string | null | undefined;
+};
+
+export type Frequency =
+  | 'DAILY'
+  | 'WEEKLY'
+  | 'MONTHLY'
+  | 'YEARLY';
+
+export type GuestInput = {
+  /** Windows guests are snapshotted through VSS. */
+  readonly applicationAware?: boolean;
+  readonly linux?: ScriptsInput | null | undefined;
+  readonly windows?: ScriptsInput | null | undefined;
 };
 
 export type Health =
@@ -128,11 +196,23 @@ export type InstanceRestoreInput = {
   readonly clientMutationId?: string | null | undefined;
 };
 
+export type KeyUsage =
+  | 'ALL'
+  | 'ENCRYPTED';
+
 export type Leg =
   | 'SNAPSHOT'
   | 'REPLICA'
   | 'BACKUP'
   | 'ARCHIVE';
+
+/** What one leg is promised inside its window; without a window, all day. */
+export type LegPlanInput = {
+  readonly window?: SlaWindowInput;
+  readonly daily?: DailyPlanInput | null | undefined;
+  readonly weekly?: WeeklyPlanInput | null | undefined;
+  readonly monthly?: MonthlyPlanInput | null | undefined;
+};
 
 export type Level =
   | 'INFO'
@@ -140,12 +220,81 @@ export type Level =
   | 'WARNING'
   | 'ERROR';
 
+export type LocationInput = {
+  readonly defaultId: string;
+  readonly regions?: ReadonlyArray<RegionLocationInput>;
+};
+
+export type MonthlyInput = {
+  readonly hour: number;
+  readonly day: DayRuleInput;
+  readonly snapshot: RuleInput;
+  readonly replica?: RuleInput | null | undefined;
+  readonly backup?: RuleInput | null | undefined;
+  /** In place of backup. */
+  readonly archive?: RuleInput | null | undefined;
+  readonly enabled?: boolean;
+};
+
+export type MonthlyPlanInput = {
+  readonly months: ReadonlyArray<number>;
+  readonly day: DayRuleInput;
+  readonly keep: PeriodInput;
+};
+
+export type MovePolicyInput = {
+  readonly id: string;
+  readonly to: MoveTo;
+  readonly dryRun?: boolean;
+  readonly clientMutationId?: string | null | undefined;
+};
+
+/** Where in the order of its kind; the first one claims a resource. */
+export type MoveTo =
+  | 'TOP'
+  | 'UP'
+  | 'DOWN'
+  | 'BOTTOM';
+
+/** Mail about the policy's sessions. Outcomes and lastAttemptOnly: for scheduled policies; onlyMissed and atMinute (of the next day, UTC; null: at once) for SLA policies. */
+export type NotificationsInput = {
+  readonly recipients: ReadonlyArray<string>;
+  readonly onSuccess?: boolean;
+  readonly onWarning?: boolean;
+  readonly onFailure?: boolean;
+  readonly lastAttemptOnly?: boolean;
+  readonly onlyMissed?: boolean;
+  readonly atMinute?: number | null | undefined;
+};
+
 export type Ordinal =
   | 'FIRST'
   | 'SECOND'
   | 'THIRD'
   | 'FOURTH'
   | 'LAST';
+
+/** A length of time; months and years are calendar ones. */
+export type PeriodInput = {
+  readonly amount: number;
+  readonly unit?: PeriodUnit;
+};
+
+export type PeriodUnit =
+  | 'DAYS'
+  | 'MONTHS'
+  | 'YEARS';
+
+/** ALL_SNAPSHOTS: with replicas and those made by hand; LOCAL_SNAPSHOTS, REPLICAS: of policies; STANDARD_BACKUPS: all but archives. */
+export type PointSet =
+  | 'ALL_SNAPSHOTS'
+  | 'MANUAL_SNAPSHOTS'
+  | 'LOCAL_SNAPSHOTS'
+  | 'REPLICAS'
+  | 'ALL_BACKUPS'
+  | 'STANDARD_BACKUPS'
+  | 'ARCHIVES'
+  | 'EVERYTHING';
 
 export type PointState =
   | 'AVAILABLE'
@@ -156,6 +305,7 @@ export type PolicyFilter = {
   readonly search?: string | null | undefined;
   readonly enabled?: boolean | null | undefined;
   readonly workload?: string | null | undefined;
+  readonly kind?: PolicyKind | null | undefined;
   readonly repositoryId?: string | null | undefined;
   /** Covers this resource. */
   readonly resourceId?: string | null | undefined;
@@ -164,8 +314,43 @@ export type PolicyFilter = {
   /** With lastState: those never run, too. */
   readonly neverRun?: boolean | null | undefined;
   readonly revisionAfter?: number | null | undefined;
-  readonly kind?: PolicyKind | null | undefined;
 };
+
+/** SCHEDULE policies use schedule, repositoryId and archiveRepositoryId; SLA policies slaTemplateId and storageTemplateId in their place. */
+export type PolicyInput = {
+  readonly name: string;
+  readonly scope: ScopeInput;
+  readonly description?: string;
+  readonly workload?: string;
+  readonly kind?: PolicyKind;
+  readonly enabled?: boolean;
+  /** Null: after all others, or as it is. */
+  readonly priority?: number | null | undefined;
+  /** Null: started by hand only. */
+  readonly schedule?: ScheduleInput | null | undefined;
+  readonly slaTemplateId?: string | null | undefined;
+  readonly storageTemplateId?: string | null | undefined;
+  /** Null: no backups. */
+  readonly repositoryId?: string | null | undefined;
+  readonly archiveRepositoryId?: string | null | undefined;
+  readonly replicas?: ReadonlyArray<ReplicaTargetInput>;
+  readonly guest?: GuestInput | null | undefined;
+  /** The volumes' tags go onto their snapshots. */
+  readonly copyTags?: boolean;
+  /** Go onto every snapshot and replica. */
+  readonly tags?: ReadonlyArray<TagInput>;
+  readonly retention?: RetentionInput | null | undefined;
+  readonly retryAttempts?: number;
+  readonly notifications?: NotificationsInput | null | undefined;
+  readonly verify?: boolean;
+  readonly healthCheck?: HealthCheckInput | null | undefined;
+  readonly dryRun?: boolean;
+  readonly clientMutationId?: string | null | undefined;
+};
+
+export type PolicyKind =
+  | 'SCHEDULE'
+  | 'SLA';
 
 export type PolicyOrder = {
   readonly field: PolicyOrderField;
@@ -178,6 +363,10 @@ export type PolicyOrderField =
   | 'UPDATED_AT'
   | 'REVISION';
 
+export type PriceSource =
+  | 'BUNDLED'
+  | 'PRICE_LIST';
+
 /** How a point's content was last compared with what was read from the source. */
 export type Proof =
   | 'VERIFICATION'
@@ -189,6 +378,27 @@ export type Protection =
 
 export type RefreshTokenInput = {
   readonly refreshToken: string;
+};
+
+export type RegionLocationInput = {
+  readonly region: string;
+  readonly repositoryId: string;
+};
+
+export type ReplicaPlanInput = {
+  readonly firstOf: Frequency;
+  readonly keep: PeriodInput;
+};
+
+/** Where copies of some Regions' snapshots go; without Regions, of all that no other one names. */
+export type ReplicaTargetInput = {
+  readonly accountId: string;
+  readonly region: string;
+  readonly regions?: ReadonlyArray<string>;
+  readonly encrypt?: boolean;
+  /** Key id, alias or ARN; null: the default EBS key. */
+  readonly kmsKey?: string | null | undefined;
+  readonly keyUsage?: KeyUsage;
 };
 
 export type RepositoryFilter = {
@@ -275,6 +485,14 @@ export type RestorePointOrderField =
   | 'SIZE_BYTES'
   | 'PROVEN_AT';
 
+/** What is kept of points no schedule makes: of runs by hand where no schedule makes the leg. */
+export type RetentionInput = {
+  readonly snapshots?: number;
+  readonly replicas?: number;
+  readonly backups?: PeriodInput;
+  readonly archives?: PeriodInput;
+};
+
 export type RetrievalMode =
   | 'EXPEDITED'
   | 'STANDARD'
@@ -300,6 +518,48 @@ export type Role =
   | 'OPERATOR'
   | 'ADMINISTRATOR';
 
+/** One leg of a schedule. Slots: hours 0 to 23 (daily), weekdays 0 to 6 with Monday 0 (weekly), months 1 to 12 (monthly, yearly). Snapshots and replicas are kept by count, backups and archives for a period. */
+export type RuleInput = {
+  readonly slots: ReadonlyArray<number>;
+  readonly count?: number | null | undefined;
+  readonly period?: PeriodInput | null | undefined;
+};
+
+/** Wall-clock times of the time zone (an IANA name). */
+export type ScheduleInput = {
+  readonly timezone?: string;
+  readonly daily?: DailyInput | null | undefined;
+  readonly weekly?: WeeklyInput | null | undefined;
+  readonly monthly?: MonthlyInput | null | undefined;
+  readonly yearly?: YearlyInput | null | undefined;
+};
+
+export type ScopeInput = {
+  readonly accountId: string;
+  readonly regions: ReadonlyArray<string>;
+  readonly mode: SelectionMode;
+  readonly resourceIds?: ReadonlyArray<string>;
+  readonly tags?: ReadonlyArray<TagMatchInput>;
+  readonly excludedResourceIds?: ReadonlyArray<string>;
+  readonly excludedTags?: ReadonlyArray<TagMatchInput>;
+  readonly excludedVolumes?: VolumeExclusionsInput | null | undefined;
+};
+
+/** A file that is in the guest already; %policy%, %instance% and others stand for values in its arguments. */
+export type ScriptInput = {
+  readonly path: string;
+  readonly arguments?: string;
+};
+
+export type ScriptsInput = {
+  readonly pre?: ScriptInput | null | undefined;
+  readonly post?: ScriptInput | null | undefined;
+  readonly timeoutSeconds?: number;
+  readonly onlyForBackups?: boolean;
+  readonly ignoreMissing?: boolean;
+  readonly ignoreExitCodes?: boolean;
+};
+
 export type SelectionMode =
   | 'ALL'
   | 'LISTED';
@@ -316,8 +576,6 @@ export type SessionFilter = {
 };
 
 export type SessionKind =
-  | 'RETENTION'
-  | 'MANUAL_SNAPSHOT'
   | 'POLICY_RUN'
   | 'RESCAN'
   | 'VOLUME_RESTORE'
@@ -329,7 +587,10 @@ export type SessionKind =
   | 'REPOSITORY_RESCAN'
   | 'VERIFICATION'
   | 'ARCHIVE'
-  | 'RETRIEVAL';
+  | 'RETRIEVAL'
+  | 'RETENTION'
+  | 'MANUAL_SNAPSHOT'
+  | 'PRICES';
 
 export type SessionOrder = {
   readonly field: SessionOrderField;
@@ -350,6 +611,38 @@ export type SignInInput = {
   readonly password: string;
 };
 
+export type SlaTemplateInput = {
+  readonly name: string;
+  readonly terms: SlaTermsInput;
+  readonly description?: string;
+  readonly dryRun?: boolean;
+  readonly clientMutationId?: string | null | undefined;
+};
+
+export type SlaTermsInput = {
+  readonly snapshot?: LegPlanInput;
+  readonly replica?: ReplicaPlanInput | null | undefined;
+  readonly backup?: LegPlanInput | null | undefined;
+  readonly archive?: ArchivePlanInput | null | undefined;
+  readonly trackChanges?: boolean;
+  readonly target?: number;
+  readonly healthCheck?: HealthCheckInput | null | undefined;
+};
+
+export type SlaWindowInput = {
+  readonly start?: number;
+  readonly end?: number;
+};
+
+export type StartPolicyInput = {
+  readonly id: string;
+  readonly backup?: boolean;
+  /** Archive the backup, too. */
+  readonly archive?: boolean;
+  readonly dryRun?: boolean;
+  readonly clientMutationId?: string | null | undefined;
+};
+
 export type State =
   | 'PENDING'
   | 'RUNNING'
@@ -367,9 +660,50 @@ export type StorageKind =
   | 'S3'
   | 'LOCAL';
 
+export type StorageTemplateInput = {
+  readonly name: string;
+  readonly backup: LocationInput;
+  readonly archive?: LocationInput | null | undefined;
+  readonly description?: string;
+  readonly dryRun?: boolean;
+  readonly clientMutationId?: string | null | undefined;
+};
+
+export type TagInput = {
+  readonly key: string;
+  readonly value?: string;
+};
+
 export type TagMatchInput = {
   readonly key: string;
   readonly value?: string | null | undefined;
+};
+
+export type TemplateFilter = {
+  readonly search?: string | null | undefined;
+};
+
+export type TemplateOrder = {
+  readonly field: TemplateOrderField;
+  readonly direction?: Direction;
+};
+
+export type TemplateOrderField =
+  | 'NAME'
+  | 'CREATED_AT'
+  | 'UPDATED_AT';
+
+export type UpdatePolicyInput = {
+  readonly id: string;
+  readonly edition: number;
+  readonly policy: PolicyInput;
+};
+
+export type UpdatePreferencesInput = {
+  /** 15 to 36135 days or 1 to 1188 months; null: they stay. */
+  readonly obsoleteSnapshots?: PeriodInput | null | undefined;
+  readonly dryRun?: boolean;
+  readonly clientMutationId?: string | null | undefined;
 };
 
 export type UpdateRepositoryInput = {
@@ -385,10 +719,30 @@ export type UpdateRepositoryInput = {
   readonly clientMutationId?: string | null | undefined;
 };
 
+export type UpdateSlaTemplateInput = {
+  readonly id: string;
+  readonly revision: number;
+  readonly template: SlaTemplateInput;
+};
+
+export type UpdateStorageTemplateInput = {
+  readonly id: string;
+  readonly revision: number;
+  readonly template: StorageTemplateInput;
+};
+
 export type VerifyPointsInput = {
   readonly ids: ReadonlyArray<string>;
   readonly dryRun?: boolean;
   readonly clientMutationId?: string | null | undefined;
+};
+
+/** Volumes of covered instances that are left out. */
+export type VolumeExclusionsInput = {
+  /** The root device's. */
+  readonly system?: boolean;
+  readonly volumeIds?: ReadonlyArray<string>;
+  readonly tags?: ReadonlyArray<TagMatchInput>;
 };
 
 export type VolumeRestoreInput = {
@@ -416,234 +770,12 @@ export type Weekday =
   | 'SATURDAY'
   | 'SUNDAY';
 
-export type PolicyKind =
-  | 'SCHEDULE'
-  | 'SLA';
-
-export type Frequency =
-  | 'DAILY'
-  | 'WEEKLY'
-  | 'MONTHLY'
-  | 'YEARLY';
-
-export type PeriodUnit =
-  | 'DAYS'
-  | 'MONTHS'
-  | 'YEARS';
-
-export type KeyUsage =
-  | 'ALL'
-  | 'ENCRYPTED';
-
-export type PeriodInput = {
-  readonly amount: number;
-  readonly unit?: PeriodUnit;
-};
-
-export type VolumeExclusionsInput = {
-  readonly system?: boolean;
-  readonly volumeIds?: ReadonlyArray<string>;
-  readonly tags?: ReadonlyArray<TagMatchInput>;
-};
-
-export type ScopeInput = {
-  readonly accountId: string;
-  readonly regions: ReadonlyArray<string>;
-  readonly mode: SelectionMode;
-  readonly resourceIds?: ReadonlyArray<string>;
-  readonly tags?: ReadonlyArray<TagMatchInput>;
-  readonly excludedResourceIds?: ReadonlyArray<string>;
-  readonly excludedTags?: ReadonlyArray<TagMatchInput>;
-  readonly excludedVolumes?: VolumeExclusionsInput | null | undefined;
-};
-
-export type RuleInput = {
-  readonly slots: ReadonlyArray<number>;
-  readonly count?: number | null | undefined;
-  readonly period?: PeriodInput | null | undefined;
-};
-
-export type DayRuleInput = {
-  readonly ordinal?: Ordinal;
-  readonly weekday?: Weekday | null | undefined;
-  readonly day?: number | null | undefined;
-};
-
-export type DailyInput = {
-  readonly enabled?: boolean;
-  readonly days: ReadonlyArray<Weekday>;
-  readonly perHour?: number;
-  readonly snapshot: RuleInput;
-  readonly replica?: RuleInput | null | undefined;
-  readonly backup?: RuleInput | null | undefined;
-};
-
 export type WeeklyInput = {
-  readonly enabled?: boolean;
   readonly hour: number;
   readonly snapshot: RuleInput;
   readonly replica?: RuleInput | null | undefined;
   readonly backup?: RuleInput | null | undefined;
-};
-
-export type MonthlyInput = {
   readonly enabled?: boolean;
-  readonly hour: number;
-  readonly day: DayRuleInput;
-  readonly snapshot: RuleInput;
-  readonly replica?: RuleInput | null | undefined;
-  readonly backup?: RuleInput | null | undefined;
-  readonly archive?: RuleInput | null | undefined;
-};
-
-export type YearlyInput = {
-  readonly enabled?: boolean;
-  readonly hour: number;
-  readonly day: DayRuleInput;
-  readonly backup?: RuleInput | null | undefined;
-  readonly archive?: RuleInput | null | undefined;
-};
-
-export type ScheduleInput = {
-  readonly timezone?: string;
-  readonly daily?: DailyInput | null | undefined;
-  readonly weekly?: WeeklyInput | null | undefined;
-  readonly monthly?: MonthlyInput | null | undefined;
-  readonly yearly?: YearlyInput | null | undefined;
-};
-
-export type ReplicaTargetInput = {
-  readonly regions?: ReadonlyArray<string>;
-  readonly accountId: string;
-  readonly region: string;
-  readonly encrypt?: boolean;
-  readonly kmsKey?: string | null | undefined;
-  readonly keyUsage?: KeyUsage;
-};
-
-export type ScriptInput = {
-  readonly path: string;
-  readonly arguments?: string;
-};
-
-export type ScriptsInput = {
-  readonly pre?: ScriptInput | null | undefined;
-  readonly post?: ScriptInput | null | undefined;
-  readonly timeoutSeconds?: number;
-  readonly onlyForBackups?: boolean;
-  readonly ignoreMissing?: boolean;
-  readonly ignoreExitCodes?: boolean;
-};
-
-export type GuestInput = {
-  readonly applicationAware?: boolean;
-  readonly linux?: ScriptsInput | null | undefined;
-  readonly windows?: ScriptsInput | null | undefined;
-};
-
-export type TagInput = {
-  readonly key: string;
-  readonly value?: string;
-};
-
-export type NotificationsInput = {
-  readonly recipients: ReadonlyArray<string>;
-  readonly onSuccess?: boolean;
-  readonly onWarning?: boolean;
-  readonly onFailure?: boolean;
-  readonly lastAttemptOnly?: boolean;
-  readonly onlyMissed?: boolean;
-  readonly atMinute?: number | null | undefined;
-};
-
-export type RetentionInput = {
-  readonly snapshots?: number;
-  readonly replicas?: number;
-  readonly backups?: PeriodInput | null | undefined;
-  readonly archives?: PeriodInput | null | undefined;
-};
-
-export type PolicyInput = {
-  readonly name: string;
-  readonly scope: ScopeInput;
-  readonly description?: string;
-  readonly workload?: string;
-  readonly kind?: PolicyKind;
-  readonly enabled?: boolean;
-  readonly priority?: number | null | undefined;
-  readonly schedule?: ScheduleInput | null | undefined;
-  readonly slaTemplateId?: string | null | undefined;
-  readonly storageTemplateId?: string | null | undefined;
-  readonly repositoryId?: string | null | undefined;
-  readonly archiveRepositoryId?: string | null | undefined;
-  readonly replicas?: ReadonlyArray<ReplicaTargetInput>;
-  readonly guest?: GuestInput | null | undefined;
-  readonly copyTags?: boolean;
-  readonly tags?: ReadonlyArray<TagInput>;
-  readonly retention?: RetentionInput | null | undefined;
-  readonly retryAttempts?: number;
-  readonly notifications?: NotificationsInput | null | undefined;
-  readonly verify?: boolean;
-  readonly healthCheck?: HealthCheckInput | null | undefined;
-  readonly dryRun?: boolean;
-  readonly clientMutationId?: string | null | undefined;
-};
-
-export type UpdatePolicyInput = {
-  readonly id: string;
-  readonly edition: number;
-  readonly policy: PolicyInput;
-};
-
-export type StartPolicyInput = {
-  readonly id: string;
-  readonly backup?: boolean;
-  readonly archive?: boolean;
-  readonly dryRun?: boolean;
-  readonly clientMutationId?: string | null | undefined;
-};
-
-export type ClonePolicyInput = {
-  readonly id: string;
-  readonly name: string;
-  readonly dryRun?: boolean;
-  readonly clientMutationId?: string | null | undefined;
-};
-
-export type MoveTo =
-  | 'TOP'
-  | 'UP'
-  | 'DOWN'
-  | 'BOTTOM';
-
-export type MovePolicyInput = {
-  readonly id: string;
-  readonly to: MoveTo;
-  readonly dryRun?: boolean;
-  readonly clientMutationId?: string | null | undefined;
-};
-
-export type AddToPolicyInput = {
-  readonly policyId: string;
-  readonly resourceIds: ReadonlyArray<string>;
-  readonly dryRun?: boolean;
-  readonly clientMutationId?: string | null | undefined;
-};
-
-export type SlaState =
-  | 'NOT_CONFIGURED'
-  | 'NOT_AVAILABLE'
-  | 'MET'
-  | 'MISSED';
-
-export type WindowInput = {
-  readonly start?: number;
-  readonly end?: number;
-};
-
-export type DailyPlanInput = {
-  readonly everyMinutes: number;
-  readonly keep: PeriodInput;
 };
 
 export type WeeklyPlanInput = {
@@ -651,83 +783,20 @@ export type WeeklyPlanInput = {
   readonly keep: PeriodInput;
 };
 
-export type MonthlyPlanInput = {
-  readonly months: ReadonlyArray<number>;
+/** In one month of the year: a backup, or an archive in its place. */
+export type YearlyInput = {
+  readonly hour: number;
   readonly day: DayRuleInput;
-  readonly keep: PeriodInput;
+  readonly backup?: RuleInput | null | undefined;
+  readonly archive?: RuleInput | null | undefined;
+  readonly enabled?: boolean;
 };
 
-export type LegPlanInput = {
-  readonly window: WindowInput;
-  readonly daily?: DailyPlanInput | null | undefined;
-  readonly weekly?: WeeklyPlanInput | null | undefined;
-  readonly monthly?: MonthlyPlanInput | null | undefined;
-};
-
-export type ReplicaPlanInput = {
-  readonly firstOf: Frequency;
-  readonly keep: PeriodInput;
-};
-
-export type ArchivePlanInput = {
-  readonly months: ReadonlyArray<number>;
-  readonly keep: PeriodInput;
-};
-
-export type SlaTermsInput = {
-  readonly snapshot: LegPlanInput;
-  readonly replica?: ReplicaPlanInput | null | undefined;
-  readonly backup?: LegPlanInput | null | undefined;
-  readonly archive?: ArchivePlanInput | null | undefined;
-  readonly trackChanges?: boolean;
-  readonly target?: number;
-};
-
-export type RegionRepositoryInput = {
-  readonly region: string;
-  readonly repositoryId: string;
-};
-
-export type LocationInput = {
-  readonly defaultId: string;
-  readonly regions?: ReadonlyArray<RegionRepositoryInput>;
-};
-
-export type SlaTemplateInput = {
-  readonly name: string;
-  readonly description?: string;
-  readonly terms: SlaTermsInput;
-  readonly dryRun?: boolean;
-  readonly clientMutationId?: string | null | undefined;
-};
-
-export type UpdateSlaTemplateInput = {
-  readonly id: string;
-  readonly revision: number;
-  readonly template: SlaTemplateInput;
-};
-
-export type CloneTemplateInput = {
-  readonly id: string;
-  readonly name: string;
-  readonly dryRun?: boolean;
-  readonly clientMutationId?: string | null | undefined;
-};
-
-export type StorageTemplateInput = {
-  readonly name: string;
-  readonly description?: string;
-  readonly backup: LocationInput;
-  readonly archive?: LocationInput | null | undefined;
-  readonly dryRun?: boolean;
-  readonly clientMutationId?: string | null | undefined;
-};
-
-export type UpdateStorageTemplateInput = {
-  readonly id: string;
-  readonly revision: number;
-  readonly template: StorageTemplateInput;
-};
+export type SlaState =
+  | 'NOT_CONFIGURED'
+  | 'NOT_AVAILABLE'
+  | 'MET'
+  | 'MISSED';
 
 export type ProtectionState =
   | 'PROTECTED'
@@ -737,29 +806,6 @@ export type CheckState =
   | 'OK'
   | 'WARNING'
   | 'FAILED';
-
-export type PointSet =
-  | 'SNAPSHOTS'
-  | 'SNAPSHOTS_MANUAL'
-  | 'SNAPSHOTS_LOCAL'
-  | 'SNAPSHOTS_REPLICA'
-  | 'BACKUPS'
-  | 'BACKUPS_STANDARD'
-  | 'BACKUPS_ARCHIVED'
-  | 'EVERYTHING';
-
-export type DeletePointSetInput = {
-  readonly resourceIds: ReadonlyArray<string>;
-  readonly set: PointSet;
-  readonly dryRun?: boolean;
-  readonly clientMutationId?: string | null | undefined;
-};
-
-export type PreferencesInput = {
-  readonly obsoleteSnapshots?: PeriodInput | null | undefined;
-  readonly dryRun?: boolean;
-  readonly clientMutationId?: string | null | undefined;
-};
 
 export type LegState =
   | 'SUCCESS'
@@ -864,7 +910,14 @@ export type OverviewQueryVariables = Exact<{
 
 export type OverviewQuery = { readonly overview: { readonly resourceCount: number, readonly protectedCount: number, readonly policyCount: number, readonly repositoryCount: number, readonly pointCount: number, readonly storedBytes: number, readonly sourceBytes: number, readonly sessionsLastDay: ReadonlyArray<{ readonly state: State, readonly count: number }>, readonly runningSessions: ReadonlyArray<{ readonly id: string, readonly kind: SessionKind, readonly name: string, readonly state: State, readonly requestedBy: string, readonly reason: string, readonly createdAt: string, readonly startedAt: string | null, readonly endedAt: string | null, readonly cancelRequested: boolean, readonly progressDone: number, readonly progressTotal: number, readonly bytesRead: number, readonly bytesStored: number, readonly policy: { readonly id: string, readonly name: string } | null }>, readonly lastSessions: ReadonlyArray<{ readonly id: string, readonly kind: SessionKind, readonly name: string, readonly state: State, readonly requestedBy: string, readonly reason: string, readonly createdAt: string, readonly startedAt: string | null, readonly endedAt: string | null, readonly cancelRequested: boolean, readonly progressDone: number, readonly progressTotal: number, readonly bytesRead: number, readonly bytesStored: number, readonly policy: { readonly id: string, readonly name: string } | null }> }, readonly failed: { readonly edges: ReadonlyArray<{ readonly node: { readonly id: string, readonly kind: SessionKind, readonly name: string, readonly state: State, readonly requestedBy: string, readonly reason: string, readonly createdAt: string, readonly startedAt: string | null, readonly endedAt: string | null, readonly cancelRequested: boolean, readonly progressDone: number, readonly progressTotal: number, readonly bytesRead: number, readonly bytesStored: number, readonly policy: { readonly id: string, readonly name: string } | null } }>, readonly pageInfo: { readonly hasNextPage: boolean } }, readonly repositories: { readonly edges: ReadonlyArray<{ readonly node: { readonly id: string, readonly name: string, readonly state: RepositoryState, readonly problem: string | null, readonly incompletePointCount: number } }> }, readonly accounts: { readonly edges: ReadonlyArray<{ readonly node: { readonly id: string, readonly name: string, readonly state: AccountState, readonly problem: string | null } }> }, readonly policies: { readonly edges: ReadonlyArray<{ readonly node: { readonly id: string, readonly name: string, readonly nextRunAt: string | null, readonly resourceCount: number } }> } };
 
-export type PointRowFragment = { readonly id: string, readonly resourceName: string, readonly workload: string, readonly region: string, readonly leg: Leg, readonly at: string, readonly createdAt: string, readonly state: PointState, readonly sizeBytes: number, readonly storedBytes: number, readonly isChangeTrackingBase: boolean, readonly health: Health, readonly provenAt: string | null, readonly provenHow: Proof | null, readonly lockedUntil: string | null, readonly expiresAt: string | null, readonly flags: ReadonlyArray<Frequency>, readonly manual: boolean, readonly slotAt: string | null, readonly keptBecause: string, readonly baseCost: { readonly usdPerMonth: number } | null, readonly retrieval: { readonly state: RetrievalState, readonly mode: RetrievalMode, readonly days: number, readonly requestedAt: string, readonly expectedFrom: string, readonly expectedBy: string, readonly availableUntil: string | null } | null, readonly resource: { readonly id: string, readonly name: string }, readonly policy: { readonly id: string, readonly name: string } | null, readonly repository: { readonly id: string, readonly name: string, readonly storageClass: StorageClass } | null, readonly session: { readonly id: string, readonly name: string } | null };
+export type PointRowFragment = { readonly id: string, readonly resourceName: string, readonly workload: string, readonly region: string, readonly leg: Leg, readonly at: string, readonly createdAt: string, readonly state: PointState, readonly sizeBytes: number, readonly storedBytes: number, readonly isChangeTrackingBase: boolean, readonly health: Health, readonly provenAt: string | null, readonly provenHow: Proof | null, readonly lockedUntil: string | null, readonly expiresAt: string | null, readonly flags: ReadonlyArray<Frequency>, readonly manual: boolean, readonly slotAt: string | null, readonly keptBecause: string, readonly retrieval: { readonly state: RetrievalState, readonly mode: RetrievalMode, readonly days: number, readonly requestedAt: string, readonly expectedFrom: string, readonly expectedBy: string, readonly availableUntil: string | null } | null, readonly resource: { readonly id: string, readonly name: string }, readonly policy: { readonly id: string, readonly name: string } | null, readonly repository: { readonly id: string, readonly name: string, readonly storageClass: StorageClass } | null, readonly session: { readonly id: string, readonly name: string } | null };
+
+export type ChangeTrackingBasesQueryVariables = Exact<{
+  resourceId: string;
+}>;
+
+
+export type ChangeTrackingBasesQuery = { readonly restorePoints: { readonly edges: ReadonlyArray<{ readonly node: { readonly id: string, readonly at: string, readonly region: string, readonly isChangeTrackingBase: boolean, readonly baseCost: { readonly baseOnly: boolean, readonly usdPerMonth: number, readonly priceDate: string, readonly priceSource: PriceSource, readonly exactRegion: boolean } | null } }>, readonly pageInfo: { readonly hasNextPage: boolean } } };
 
 export type RestorePointsQueryVariables = Exact<{
   first: number;
@@ -874,7 +927,7 @@ export type RestorePointsQueryVariables = Exact<{
 }>;
 
 
-export type RestorePointsQuery = { readonly restorePoints: { readonly totalCount: number, readonly edges: ReadonlyArray<{ readonly node: { readonly id: string, readonly resourceName: string, readonly workload: string, readonly region: string, readonly leg: Leg, readonly at: string, readonly createdAt: string, readonly state: PointState, readonly sizeBytes: number, readonly storedBytes: number, readonly isChangeTrackingBase: boolean, readonly health: Health, readonly provenAt: string | null, readonly provenHow: Proof | null, readonly lockedUntil: string | null, readonly expiresAt: string | null, readonly flags: ReadonlyArray<Frequency>, readonly manual: boolean, readonly slotAt: string | null, readonly keptBecause: string, readonly baseCost: { readonly usdPerMonth: number } | null, readonly retrieval: { readonly state: RetrievalState, readonly mode: RetrievalMode, readonly days: number, readonly requestedAt: string, readonly expectedFrom: string, readonly expectedBy: string, readonly availableUntil: string | null } | null, readonly resource: { readonly id: string, readonly name: string }, readonly policy: { readonly id: string, readonly name: string } | null, readonly repository: { readonly id: string, readonly name: string, readonly storageClass: StorageClass } | null, readonly session: { readonly id: string, readonly name: string } | null } }>, readonly pageInfo: { readonly hasNextPage: boolean } } };
+export type RestorePointsQuery = { readonly restorePoints: { readonly totalCount: number, readonly edges: ReadonlyArray<{ readonly node: { readonly id: string, readonly resourceName: string, readonly workload: string, readonly region: string, readonly leg: Leg, readonly at: string, readonly createdAt: string, readonly state: PointState, readonly sizeBytes: number, readonly storedBytes: number, readonly isChangeTrackingBase: boolean, readonly health: Health, readonly provenAt: string | null, readonly provenHow: Proof | null, readonly lockedUntil: string | null, readonly expiresAt: string | null, readonly flags: ReadonlyArray<Frequency>, readonly manual: boolean, readonly slotAt: string | null, readonly keptBecause: string, readonly retrieval: { readonly state: RetrievalState, readonly mode: RetrievalMode, readonly days: number, readonly requestedAt: string, readonly expectedFrom: string, readonly expectedBy: string, readonly availableUntil: string | null } | null, readonly resource: { readonly id: string, readonly name: string }, readonly policy: { readonly id: string, readonly name: string } | null, readonly repository: { readonly id: string, readonly name: string, readonly storageClass: StorageClass } | null, readonly session: { readonly id: string, readonly name: string } | null } }>, readonly pageInfo: { readonly hasNextPage: boolean } } };
 
 export type PointDetailQueryVariables = Exact<{
   id: string;
@@ -883,15 +936,15 @@ export type PointDetailQueryVariables = Exact<{
 
 export type PointDetailQuery = { readonly node:
     | { readonly __typename: 'Account' }
+    | { readonly __typename: 'Policy' }
     | { readonly __typename: 'Repository' }
     | { readonly __typename: 'Resource' }
-    | { readonly __typename: 'RestorePoint', readonly details: unknown, readonly id: string, readonly resourceName: string, readonly workload: string, readonly region: string, readonly leg: Leg, readonly at: string, readonly createdAt: string, readonly state: PointState, readonly sizeBytes: number, readonly storedBytes: number, readonly isChangeTrackingBase: boolean, readonly health: Health, readonly provenAt: string | null, readonly provenHow: Proof | null, readonly lockedUntil: string | null, readonly expiresAt: string | null, readonly flags: ReadonlyArray<Frequency>, readonly manual: boolean, readonly slotAt: string | null, readonly keptBecause: string, readonly disks: ReadonlyArray<{ readonly diskId: string, readonly device: string, readonly sizeBytes: number, readonly snapshotId: string | null }>, readonly damage: { readonly foundAt: string, readonly more: number, readonly ranges: ReadonlyArray<{ readonly diskId: string | null, readonly start: number, readonly end: number }> } | null, readonly source: { readonly id: string, readonly at: string } | null, readonly archiveCost: { readonly storageClass: StorageClass, readonly usdPerMonth: number, readonly minimumUntil: string, readonly usdIfDeletedNow: number, readonly pricesOf: string, readonly exactRegion: boolean } | null, readonly resource: { readonly id: string, readonly name: string, readonly awsId: string, readonly present: boolean, readonly account: { readonly id: string, readonly name: string } }, readonly baseCost: { readonly usdPerMonth: number } | null, readonly retrieval: { readonly state: RetrievalState, readonly mode: RetrievalMode, readonly days: number, readonly requestedAt: string, readonly expectedFrom: string, readonly expectedBy: string, readonly availableUntil: string | null } | null, readonly policy: { readonly id: string, readonly name: string } | null, readonly repository: { readonly id: string, readonly name: string, readonly storageClass: StorageClass } | null, readonly session: { readonly id: string, readonly name: string } | null }
+    | { readonly __typename: 'RestorePoint', readonly details: unknown, readonly id: string, readonly resourceName: string, readonly workload: string, readonly region: string, readonly leg: Leg, readonly at: string, readonly createdAt: string, readonly state: PointState, readonly sizeBytes: number, readonly storedBytes: number, readonly isChangeTrackingBase: boolean, readonly health: Health, readonly provenAt: string | null, readonly provenHow: Proof | null, readonly lockedUntil: string | null, readonly expiresAt: string | null, readonly flags: ReadonlyArray<Frequency>, readonly manual: boolean, readonly slotAt: string | null, readonly keptBecause: string, readonly disks: ReadonlyArray<{ readonly diskId: string, readonly device: string, readonly sizeBytes: number, readonly snapshotId: string | null }>, readonly damage: { readonly foundAt: string, readonly more: number, readonly ranges: ReadonlyArray<{ readonly diskId: string | null, readonly start: number, readonly end: number }> } | null, readonly source: { readonly id: string, readonly at: string } | null, readonly archiveCost: { readonly storageClass: StorageClass, readonly usdPerMonth: number, readonly minimumUntil: string, readonly usdIfDeletedNow: number, readonly pricesOf: string, readonly exactRegion: boolean } | null, readonly resource: { readonly id: string, readonly name: string, readonly awsId: string, readonly present: boolean, readonly account: { readonly id: string, readonly name: string } }, readonly retrieval: { readonly state: RetrievalState, readonly mode: RetrievalMode, readonly days: number, readonly requestedAt: string, readonly expectedFrom: string, readonly expectedBy: string, readonly availableUntil: string | null } | null, readonly policy: { readonly id: string, readonly name: string } | null, readonly repository: { readonly id: string, readonly name: string, readonly storageClass: StorageClass } | null, readonly session: { readonly id: string, readonly name: string } | null }
     | { readonly __typename: 'Session' }
-    | { readonly __typename: 'Task' }
-    | { readonly __typename: 'User' }
-    | { readonly __typename: 'Policy' }
     | { readonly __typename: 'SlaTemplate' }
     | { readonly __typename: 'StorageTemplate' }
+    | { readonly __typename: 'Task' }
+    | { readonly __typename: 'User' }
    | null };
 
 export type RestoreTargetsQueryVariables = Exact<{
@@ -1010,15 +1063,15 @@ export type PolicyDetailQueryVariables = Exact<{
 
 export type PolicyDetailQuery = { readonly node:
     | { readonly __typename: 'Account' }
+    | { readonly __typename: 'Policy', readonly createdAt: string, readonly retryAttempts: number, readonly copyTags: boolean, readonly id: string, readonly name: string, readonly description: string, readonly workload: string, readonly kind: PolicyKind, readonly enabled: boolean, readonly priority: number, readonly nextRunAt: string | null, readonly resourceCount: number, readonly updatedAt: string, readonly edition: number, readonly verify: boolean, readonly tags: ReadonlyArray<{ readonly key: string, readonly value: string }>, readonly retention: { readonly snapshots: number, readonly replicas: number, readonly backups: { readonly amount: number, readonly unit: PeriodUnit }, readonly archives: { readonly amount: number, readonly unit: PeriodUnit } }, readonly replicas: ReadonlyArray<{ readonly regions: ReadonlyArray<string>, readonly region: string, readonly encrypt: boolean, readonly kmsKey: string | null, readonly keyUsage: KeyUsage, readonly account: { readonly id: string, readonly name: string } | null }>, readonly guest: { readonly applicationAware: boolean, readonly linux: { readonly timeoutSeconds: number, readonly onlyForBackups: boolean, readonly ignoreMissing: boolean, readonly ignoreExitCodes: boolean, readonly pre: { readonly path: string, readonly arguments: string } | null, readonly post: { readonly path: string, readonly arguments: string } | null } | null, readonly windows: { readonly timeoutSeconds: number, readonly onlyForBackups: boolean, readonly ignoreMissing: boolean, readonly ignoreExitCodes: boolean, readonly pre: { readonly path: string, readonly arguments: string } | null, readonly post: { readonly path: string, readonly arguments: string } | null } | null }, readonly notifications: { readonly recipients: ReadonlyArray<string>, readonly onSuccess: boolean, readonly onWarning: boolean, readonly onFailure: boolean, readonly lastAttemptOnly: boolean, readonly onlyMissed: boolean, readonly atMinute: number | null } | null, readonly scope: { readonly regions: ReadonlyArray<string>, readonly mode: SelectionMode, readonly account: { readonly id: string, readonly name: string }, readonly resources: ReadonlyArray<{ readonly id: string, readonly name: string, readonly awsId: string, readonly region: string }>, readonly tags: ReadonlyArray<{ readonly key: string, readonly value: string | null }>, readonly excludedResources: ReadonlyArray<{ readonly id: string, readonly name: string, readonly awsId: string, readonly region: string }>, readonly excludedTags: ReadonlyArray<{ readonly key: string, readonly value: string | null }>, readonly excludedVolumes: { readonly system: boolean, readonly volumeIds: ReadonlyArray<string>, readonly tags: ReadonlyArray<{ readonly key: string, readonly value: string | null }> } }, readonly schedule: { readonly timezone: string, readonly daily: { readonly enabled: boolean, readonly days: ReadonlyArray<Weekday>, readonly perHour: number, readonly snapshot: { readonly slots: ReadonlyArray<number>, readonly count: number | null, readonly period: { readonly amount: number, readonly unit: PeriodUnit } | null }, readonly replica: { readonly slots: ReadonlyArray<number>, readonly count: number | null, readonly period: { readonly amount: number, readonly unit: PeriodUnit } | null } | null, readonly backup: { readonly slots: ReadonlyArray<number>, readonly count: number | null, readonly period: { readonly amount: number, readonly unit: PeriodUnit } | null } | null } | null, readonly weekly: { readonly enabled: boolean, readonly hour: number, readonly snapshot: { readonly slots: ReadonlyArray<number>, readonly count: number | null, readonly period: { readonly amount: number, readonly unit: PeriodUnit } | null }, readonly replica: { readonly slots: ReadonlyArray<number>, readonly count: number | null, readonly period: { readonly amount: number, readonly unit: PeriodUnit } | null } | null, readonly backup: { readonly slots: ReadonlyArray<number>, readonly count: number | null, readonly period: { readonly amount: number, readonly unit: PeriodUnit } | null } | null } | null, readonly monthly: { readonly enabled: boolean, readonly hour: number, readonly day: { readonly ordinal: Ordinal, readonly weekday: Weekday | null, readonly day: number | null }, readonly snapshot: { readonly slots: ReadonlyArray<number>, readonly count: number | null, readonly period: { readonly amount: number, readonly unit: PeriodUnit } | null }, readonly replica: { readonly slots: ReadonlyArray<number>, readonly count: number | null, readonly period: { readonly amount: number, readonly unit: PeriodUnit } | null } | null, readonly backup: { readonly slots: ReadonlyArray<number>, readonly count: number | null, readonly period: { readonly amount: number, readonly unit: PeriodUnit } | null } | null, readonly archive: { readonly slots: ReadonlyArray<number>, readonly count: number | null, readonly period: { readonly amount: number, readonly unit: PeriodUnit } | null } | null } | null, readonly yearly: { readonly enabled: boolean, readonly hour: number, readonly day: { readonly ordinal: Ordinal, readonly weekday: Weekday | null, readonly day: number | null }, readonly backup: { readonly slots: ReadonlyArray<number>, readonly count: number | null, readonly period: { readonly amount: number, readonly unit: PeriodUnit } | null } | null, readonly archive: { readonly slots: ReadonlyArray<number>, readonly count: number | null, readonly period: { readonly amount: number, readonly unit: PeriodUnit } | null } | null } | null } | null, readonly slaTemplate: { readonly id: string, readonly name: string } | null, readonly storageTemplate: { readonly id: string, readonly name: string } | null, readonly repository: { readonly id: string, readonly name: string } | null, readonly archiveRepository: { readonly id: string, readonly name: string } | null, readonly healthCheck: { readonly ordinal: Ordinal, readonly weekday: Weekday } | null, readonly lastSession: { readonly id: string, readonly state: State, readonly createdAt: string, readonly endedAt: string | null } | null }
     | { readonly __typename: 'Repository' }
     | { readonly __typename: 'Resource' }
     | { readonly __typename: 'RestorePoint' }
     | { readonly __typename: 'Session' }
-    | { readonly __typename: 'Task' }
-    | { readonly __typename: 'User' }
-    | { readonly __typename: 'Policy', readonly createdAt: string, readonly retryAttempts: number, readonly copyTags: boolean, readonly id: string, readonly name: string, readonly description: string, readonly workload: string, readonly kind: PolicyKind, readonly enabled: boolean, readonly priority: number, readonly nextRunAt: string | null, readonly resourceCount: number, readonly updatedAt: string, readonly edition: number, readonly verify: boolean, readonly tags: ReadonlyArray<{ readonly key: string, readonly value: string }>, readonly retention: { readonly snapshots: number, readonly replicas: number, readonly backups: { readonly amount: number, readonly unit: PeriodUnit }, readonly archives: { readonly amount: number, readonly unit: PeriodUnit } }, readonly replicas: ReadonlyArray<{ readonly regions: ReadonlyArray<string>, readonly region: string, readonly encrypt: boolean, readonly kmsKey: string | null, readonly keyUsage: KeyUsage, readonly account: { readonly id: string, readonly name: string } }>, readonly guest: { readonly applicationAware: boolean, readonly linux: { readonly timeoutSeconds: number, readonly onlyForBackups: boolean, readonly ignoreMissing: boolean, readonly ignoreExitCodes: boolean, readonly pre: { readonly path: string, readonly arguments: string } | null, readonly post: { readonly path: string, readonly arguments: string } | null } | null, readonly windows: { readonly timeoutSeconds: number, readonly onlyForBackups: boolean, readonly ignoreMissing: boolean, readonly ignoreExitCodes: boolean, readonly pre: { readonly path: string, readonly arguments: string } | null, readonly post: { readonly path: string, readonly arguments: string } | null } | null }, readonly notifications: { readonly recipients: ReadonlyArray<string>, readonly onSuccess: boolean, readonly onWarning: boolean, readonly onFailure: boolean, readonly lastAttemptOnly: boolean, readonly onlyMissed: boolean, readonly atMinute: number | null } | null, readonly scope: { readonly regions: ReadonlyArray<string>, readonly mode: SelectionMode, readonly account: { readonly id: string, readonly name: string }, readonly resources: ReadonlyArray<{ readonly id: string, readonly name: string, readonly awsId: string, readonly region: string }>, readonly tags: ReadonlyArray<{ readonly key: string, readonly value: string | null }>, readonly excludedResources: ReadonlyArray<{ readonly id: string, readonly name: string, readonly awsId: string, readonly region: string }>, readonly excludedTags: ReadonlyArray<{ readonly key: string, readonly value: string | null }>, readonly excludedVolumes: { readonly system: boolean, readonly volumeIds: ReadonlyArray<string>, readonly tags: ReadonlyArray<{ readonly key: string, readonly value: string | null }> } }, readonly schedule: { readonly timezone: string, readonly daily: { readonly enabled: boolean, readonly days: ReadonlyArray<Weekday>, readonly perHour: number, readonly snapshot: { readonly slots: ReadonlyArray<number>, readonly count: number | null, readonly period: { readonly amount: number, readonly unit: PeriodUnit } | null }, readonly replica: { readonly slots: ReadonlyArray<number>, readonly count: number | null, readonly period: { readonly amount: number, readonly unit: PeriodUnit } | null } | null, readonly backup: { readonly slots: ReadonlyArray<number>, readonly count: number | null, readonly period: { readonly amount: number, readonly unit: PeriodUnit } | null } | null } | null, readonly weekly: { readonly enabled: boolean, readonly hour: number, readonly snapshot: { readonly slots: ReadonlyArray<number>, readonly count: number | null, readonly period: { readonly amount: number, readonly unit: PeriodUnit } | null }, readonly replica: { readonly slots: ReadonlyArray<number>, readonly count: number | null, readonly period: { readonly amount: number, readonly unit: PeriodUnit } | null } | null, readonly backup: { readonly slots: ReadonlyArray<number>, readonly count: number | null, readonly period: { readonly amount: number, readonly unit: PeriodUnit } | null } | null } | null, readonly monthly: { readonly enabled: boolean, readonly hour: number, readonly day: { readonly ordinal: Ordinal, readonly weekday: Weekday | null, readonly day: number | null }, readonly snapshot: { readonly slots: ReadonlyArray<number>, readonly count: number | null, readonly period: { readonly amount: number, readonly unit: PeriodUnit } | null }, readonly replica: { readonly slots: ReadonlyArray<number>, readonly count: number | null, readonly period: { readonly amount: number, readonly unit: PeriodUnit } | null } | null, readonly backup: { readonly slots: ReadonlyArray<number>, readonly count: number | null, readonly period: { readonly amount: number, readonly unit: PeriodUnit } | null } | null, readonly archive: { readonly slots: ReadonlyArray<number>, readonly count: number | null, readonly period: { readonly amount: number, readonly unit: PeriodUnit } | null } | null } | null, readonly yearly: { readonly enabled: boolean, readonly hour: number, readonly day: { readonly ordinal: Ordinal, readonly weekday: Weekday | null, readonly day: number | null }, readonly backup: { readonly slots: ReadonlyArray<number>, readonly count: number | null, readonly period: { readonly amount: number, readonly unit: PeriodUnit } | null } | null, readonly archive: { readonly slots: ReadonlyArray<number>, readonly count: number | null, readonly period: { readonly amount: number, readonly unit: PeriodUnit } | null } | null } | null } | null, readonly slaTemplate: { readonly id: string, readonly name: string } | null, readonly storageTemplate: { readonly id: string, readonly name: string } | null, readonly repository: { readonly id: string, readonly name: string } | null, readonly archiveRepository: { readonly id: string, readonly name: string } | null, readonly healthCheck: { readonly ordinal: Ordinal, readonly weekday: Weekday } | null, readonly lastSession: { readonly id: string, readonly state: State, readonly createdAt: string, readonly endedAt: string | null } | null }
     | { readonly __typename: 'SlaTemplate' }
     | { readonly __typename: 'StorageTemplate' }
+    | { readonly __typename: 'Task' }
+    | { readonly __typename: 'User' }
    | null };
 
 export type PolicyPreviewQueryVariables = Exact<{
@@ -1027,7 +1080,7 @@ export type PolicyPreviewQueryVariables = Exact<{
 }>;
 
 
-export type PolicyPreviewQuery = { readonly previewPolicy: { readonly warnings: ReadonlyArray<string>, readonly scheduleText: string, readonly coveredCount: number, readonly totalBytes: number, readonly problems: ReadonlyArray<{ readonly path: string, readonly message: string }>, readonly nextRuns: ReadonlyArray<{ readonly at: string, readonly regions: ReadonlyArray<string>, readonly legs: ReadonlyArray<{ readonly leg: Leg, readonly flags: ReadonlyArray<Frequency> }> }>, readonly keeps: ReadonlyArray<{ readonly leg: Leg, readonly frequency: Frequency | null, readonly text: string }>, readonly covered: ReadonlyArray<{ readonly covered: boolean, readonly reason: string, readonly resource: { readonly id: string, readonly name: string, readonly awsId: string, readonly region: string, readonly sizeBytes: number }, readonly claimedBy: { readonly id: string, readonly name: string } | null }> } };
+export type PolicyPreviewQuery = { readonly previewPolicy: { readonly warnings: ReadonlyArray<string>, readonly scheduleText: string, readonly coveredCount: number, readonly totalBytes: number, readonly problems: ReadonlyArray<{ readonly path: string, readonly message: string }>, readonly nextRuns: ReadonlyArray<{ readonly at: string, readonly regions: ReadonlyArray<string>, readonly legs: ReadonlyArray<{ readonly leg: Leg, readonly flags: ReadonlyArray<Frequency> }> }>, readonly keeps: ReadonlyArray<{ readonly leg: Leg, readonly frequency: Frequency, readonly text: string }>, readonly inherited: ReadonlyArray<{ readonly path: string, readonly source: Frequency, readonly hour: number | null, readonly day: { readonly ordinal: Ordinal, readonly weekday: Weekday | null, readonly day: number | null } | null }>, readonly covered: ReadonlyArray<{ readonly covered: boolean, readonly reason: string, readonly resource: { readonly id: string, readonly name: string, readonly awsId: string, readonly region: string, readonly sizeBytes: number }, readonly claimedBy: { readonly id: string, readonly name: string } | null }> } };
 
 export type ForecastPartsFragment = { readonly runs: ReadonlyArray<{ readonly at: string, readonly regions: ReadonlyArray<string>, readonly legs: ReadonlyArray<{ readonly leg: Leg, readonly flags: ReadonlyArray<Frequency>, readonly made: number }>, readonly removed: ReadonlyArray<{ readonly leg: Leg, readonly oldestAt: string, readonly reason: string, readonly count: number }>, readonly kept: ReadonlyArray<{ readonly leg: Leg, readonly count: number }> }> };
 
@@ -1048,15 +1101,15 @@ export type PolicyForecastQueryVariables = Exact<{
 
 export type PolicyForecastQuery = { readonly node:
     | { readonly __typename: 'Account' }
+    | { readonly __typename: 'Policy', readonly forecast: { readonly runs: ReadonlyArray<{ readonly at: string, readonly regions: ReadonlyArray<string>, readonly legs: ReadonlyArray<{ readonly leg: Leg, readonly flags: ReadonlyArray<Frequency>, readonly made: number }>, readonly removed: ReadonlyArray<{ readonly leg: Leg, readonly oldestAt: string, readonly reason: string, readonly count: number }>, readonly kept: ReadonlyArray<{ readonly leg: Leg, readonly count: number }> }> } }
     | { readonly __typename: 'Repository' }
     | { readonly __typename: 'Resource' }
     | { readonly __typename: 'RestorePoint' }
     | { readonly __typename: 'Session' }
-    | { readonly __typename: 'Task' }
-    | { readonly __typename: 'User' }
-    | { readonly __typename: 'Policy', readonly forecast: { readonly runs: ReadonlyArray<{ readonly at: string, readonly regions: ReadonlyArray<string>, readonly legs: ReadonlyArray<{ readonly leg: Leg, readonly flags: ReadonlyArray<Frequency>, readonly made: number }>, readonly removed: ReadonlyArray<{ readonly leg: Leg, readonly oldestAt: string, readonly reason: string, readonly count: number }>, readonly kept: ReadonlyArray<{ readonly leg: Leg, readonly count: number }> }> } }
     | { readonly __typename: 'SlaTemplate' }
     | { readonly __typename: 'StorageTemplate' }
+    | { readonly __typename: 'Task' }
+    | { readonly __typename: 'User' }
    | null };
 
 export type PolicyComplianceQueryVariables = Exact<{
@@ -1069,15 +1122,15 @@ export type PolicyComplianceQueryVariables = Exact<{
 
 export type PolicyComplianceQuery = { readonly node:
     | { readonly __typename: 'Account' }
+    | { readonly __typename: 'Policy', readonly compliance: ReadonlyArray<{ readonly start: string, readonly end: string, readonly state: SlaState, readonly percent: number | null, readonly target: number, readonly met: number, readonly missed: number, readonly removed: number }> }
     | { readonly __typename: 'Repository' }
     | { readonly __typename: 'Resource' }
     | { readonly __typename: 'RestorePoint' }
     | { readonly __typename: 'Session' }
-    | { readonly __typename: 'Task' }
-    | { readonly __typename: 'User' }
-    | { readonly __typename: 'Policy', readonly compliance: ReadonlyArray<{ readonly start: string, readonly end: string, readonly state: SlaState, readonly percent: number | null, readonly target: number, readonly met: number, readonly missed: number, readonly removed: number }> }
     | { readonly __typename: 'SlaTemplate' }
     | { readonly __typename: 'StorageTemplate' }
+    | { readonly __typename: 'Task' }
+    | { readonly __typename: 'User' }
    | null };
 
 export type ComplianceEntryQueryVariables = Exact<{
@@ -1194,7 +1247,7 @@ export type StopPolicyMutationVariables = Exact<{
 }>;
 
 
-export type StopPolicyMutation = { readonly stopPolicy: { readonly policy: { readonly id: string, readonly name: string } | null } };
+export type StopPolicyMutation = { readonly stopPolicy: { readonly sessions: ReadonlyArray<{ readonly id: string, readonly name: string }> } };
 
 export type AddToPolicyMutationVariables = Exact<{
   input: AddToPolicyInput;
@@ -1209,11 +1262,11 @@ export type PreferencesQueryVariables = Exact<{ [key: string]: never; }>;
 export type PreferencesQuery = { readonly preferences: { readonly obsoleteSnapshots: { readonly amount: number, readonly unit: PeriodUnit } | null } };
 
 export type UpdatePreferencesMutationVariables = Exact<{
-  input: PreferencesInput;
+  input: UpdatePreferencesInput;
 }>;
 
 
-export type UpdatePreferencesMutation = { readonly updatePreferences: { readonly preferences: { readonly obsoleteSnapshots: { readonly amount: number, readonly unit: PeriodUnit } | null } | null } };
+export type UpdatePreferencesMutation = { readonly updatePreferences: { readonly preferences: { readonly obsoleteSnapshots: { readonly amount: number, readonly unit: PeriodUnit } | null } } };
 
 export type RepositoryRowFragment = { readonly id: string, readonly name: string, readonly description: string, readonly kind: StorageKind, readonly region: string | null, readonly location: string, readonly prefix: string, readonly url: string, readonly state: RepositoryState, readonly problem: string | null, readonly storedBytes: number, readonly pointCount: number, readonly createdAt: string, readonly storageClass: StorageClass, readonly immutable: boolean, readonly encryption: Encryption, readonly kmsKey: string | null, readonly hint: string, readonly rescannedAt: string | null, readonly collectedAt: string | null, readonly checkedAt: string | null, readonly incompletePointCount: number, readonly account: { readonly id: string, readonly name: string } | null };
 
@@ -1234,15 +1287,15 @@ export type RepositoryDetailQueryVariables = Exact<{
 
 export type RepositoryDetailQuery = { readonly node:
     | { readonly __typename: 'Account' }
+    | { readonly __typename: 'Policy' }
     | { readonly __typename: 'Repository', readonly id: string, readonly name: string, readonly description: string, readonly kind: StorageKind, readonly region: string | null, readonly location: string, readonly prefix: string, readonly url: string, readonly state: RepositoryState, readonly problem: string | null, readonly storedBytes: number, readonly pointCount: number, readonly createdAt: string, readonly storageClass: StorageClass, readonly immutable: boolean, readonly encryption: Encryption, readonly kmsKey: string | null, readonly hint: string, readonly rescannedAt: string | null, readonly collectedAt: string | null, readonly checkedAt: string | null, readonly incompletePointCount: number, readonly account: { readonly id: string, readonly name: string } | null }
     | { readonly __typename: 'Resource' }
     | { readonly __typename: 'RestorePoint' }
     | { readonly __typename: 'Session' }
-    | { readonly __typename: 'Task' }
-    | { readonly __typename: 'User' }
-    | { readonly __typename: 'Policy' }
     | { readonly __typename: 'SlaTemplate' }
     | { readonly __typename: 'StorageTemplate' }
+    | { readonly __typename: 'Task' }
+    | { readonly __typename: 'User' }
    | null };
 
 export type RepositoryFolderQueryVariables = Exact<{
@@ -1318,15 +1371,15 @@ export type ResourceDetailQueryVariables = Exact<{
 
 export type ResourceDetailQuery = { readonly node:
     | { readonly __typename: 'Account' }
+    | { readonly __typename: 'Policy' }
     | { readonly __typename: 'Repository' }
     | { readonly __typename: 'Resource', readonly firstSeenAt: string, readonly details: unknown, readonly id: string, readonly awsId: string, readonly name: string, readonly workload: string, readonly region: string, readonly state: string, readonly sizeBytes: number, readonly present: boolean, readonly lastSeenAt: string, readonly pointCount: number, readonly lastPointAt: string | null, readonly protection: { readonly state: ProtectionState, readonly reason: string, readonly since: string | null, readonly considered: ReadonlyArray<{ readonly covered: boolean, readonly reason: string, readonly policy: { readonly id: string, readonly name: string, readonly kind: PolicyKind, readonly enabled: boolean, readonly priority: number } }>, readonly policy: { readonly id: string, readonly name: string } | null }, readonly account: { readonly id: string, readonly name: string }, readonly tags: ReadonlyArray<{ readonly key: string, readonly value: string }> }
     | { readonly __typename: 'RestorePoint' }
     | { readonly __typename: 'Session' }
-    | { readonly __typename: 'Task' }
-    | { readonly __typename: 'User' }
-    | { readonly __typename: 'Policy' }
     | { readonly __typename: 'SlaTemplate' }
     | { readonly __typename: 'StorageTemplate' }
+    | { readonly __typename: 'Task' }
+    | { readonly __typename: 'User' }
    | null };
 
 export type ScopeCandidatesQueryVariables = Exact<{
@@ -1370,15 +1423,15 @@ export type SessionDetailQueryVariables = Exact<{
 
 export type SessionDetailQuery = { readonly node:
     | { readonly __typename: 'Account' }
+    | { readonly __typename: 'Policy' }
     | { readonly __typename: 'Repository' }
     | { readonly __typename: 'Resource' }
     | { readonly __typename: 'RestorePoint' }
     | { readonly __typename: 'Session', readonly lastEvent: number, readonly id: string, readonly kind: SessionKind, readonly name: string, readonly state: State, readonly requestedBy: string, readonly reason: string, readonly createdAt: string, readonly startedAt: string | null, readonly endedAt: string | null, readonly cancelRequested: boolean, readonly progressDone: number, readonly progressTotal: number, readonly bytesRead: number, readonly bytesStored: number, readonly tasks: ReadonlyArray<{ readonly id: string, readonly kind: string, readonly name: string, readonly state: State, readonly stage: string, readonly message: string, readonly errorCode: string | null, readonly attempt: number, readonly progressDone: number, readonly progressTotal: number, readonly bytesRead: number, readonly bytesStored: number, readonly startedAt: string | null, readonly endedAt: string | null, readonly result: unknown, readonly resource: { readonly id: string, readonly name: string } | null, readonly legs: ReadonlyArray<{ readonly leg: TaskLegName, readonly state: LegState, readonly message: string }> }>, readonly policy: { readonly id: string, readonly name: string } | null }
-    | { readonly __typename: 'Task' }
-    | { readonly __typename: 'User' }
-    | { readonly __typename: 'Policy' }
     | { readonly __typename: 'SlaTemplate' }
     | { readonly __typename: 'StorageTemplate' }
+    | { readonly __typename: 'Task' }
+    | { readonly __typename: 'User' }
    | null };
 
 export type SessionStateQueryVariables = Exact<{
@@ -1388,15 +1441,15 @@ export type SessionStateQueryVariables = Exact<{
 
 export type SessionStateQuery = { readonly node:
     | { readonly __typename: 'Account' }
+    | { readonly __typename: 'Policy' }
     | { readonly __typename: 'Repository' }
     | { readonly __typename: 'Resource' }
     | { readonly __typename: 'RestorePoint' }
     | { readonly __typename: 'Session', readonly id: string, readonly name: string, readonly kind: SessionKind, readonly state: State, readonly progressDone: number, readonly progressTotal: number }
-    | { readonly __typename: 'Task' }
-    | { readonly __typename: 'User' }
-    | { readonly __typename: 'Policy' }
     | { readonly __typename: 'SlaTemplate' }
     | { readonly __typename: 'StorageTemplate' }
+    | { readonly __typename: 'Task' }
+    | { readonly __typename: 'User' }
    | null };
 
 export type CancelSessionMutationVariables = Exact<{
@@ -1421,11 +1474,11 @@ export type ActivityFeedSubscriptionVariables = Exact<{
 
 export type ActivityFeedSubscription = { readonly activity: { readonly cursor: string, readonly at: string, readonly kind: string, readonly subjectId: string | null, readonly change: string, readonly message: string } };
 
-export type TermsPartsFragment = { readonly trackChanges: boolean, readonly target: number, readonly snapshot: { readonly window: { readonly start: number, readonly end: number }, readonly daily: { readonly everyMinutes: number, readonly keep: { readonly amount: number, readonly unit: PeriodUnit } } | null, readonly weekly: { readonly days: ReadonlyArray<Weekday>, readonly keep: { readonly amount: number, readonly unit: PeriodUnit } } | null, readonly monthly: { readonly months: ReadonlyArray<number>, readonly day: { readonly ordinal: Ordinal, readonly weekday: Weekday | null, readonly day: number | null }, readonly keep: { readonly amount: number, readonly unit: PeriodUnit } } | null }, readonly replica: { readonly firstOf: Frequency, readonly keep: { readonly amount: number, readonly unit: PeriodUnit } } | null, readonly backup: { readonly window: { readonly start: number, readonly end: number }, readonly daily: { readonly everyMinutes: number, readonly keep: { readonly amount: number, readonly unit: PeriodUnit } } | null, readonly weekly: { readonly days: ReadonlyArray<Weekday>, readonly keep: { readonly amount: number, readonly unit: PeriodUnit } } | null, readonly monthly: { readonly months: ReadonlyArray<number>, readonly day: { readonly ordinal: Ordinal, readonly weekday: Weekday | null, readonly day: number | null }, readonly keep: { readonly amount: number, readonly unit: PeriodUnit } } | null } | null, readonly archive: { readonly months: ReadonlyArray<number>, readonly keep: { readonly amount: number, readonly unit: PeriodUnit } } | null };
+export type TermsPartsFragment = { readonly trackChanges: boolean, readonly target: number, readonly snapshot: { readonly window: { readonly start: number, readonly end: number }, readonly daily: { readonly everyMinutes: number, readonly keep: { readonly amount: number, readonly unit: PeriodUnit } } | null, readonly weekly: { readonly days: ReadonlyArray<Weekday>, readonly keep: { readonly amount: number, readonly unit: PeriodUnit } } | null, readonly monthly: { readonly months: ReadonlyArray<number>, readonly day: { readonly ordinal: Ordinal, readonly weekday: Weekday | null, readonly day: number | null }, readonly keep: { readonly amount: number, readonly unit: PeriodUnit } } | null }, readonly replica: { readonly firstOf: Frequency, readonly keep: { readonly amount: number, readonly unit: PeriodUnit } } | null, readonly backup: { readonly window: { readonly start: number, readonly end: number }, readonly daily: { readonly everyMinutes: number, readonly keep: { readonly amount: number, readonly unit: PeriodUnit } } | null, readonly weekly: { readonly days: ReadonlyArray<Weekday>, readonly keep: { readonly amount: number, readonly unit: PeriodUnit } } | null, readonly monthly: { readonly months: ReadonlyArray<number>, readonly day: { readonly ordinal: Ordinal, readonly weekday: Weekday | null, readonly day: number | null }, readonly keep: { readonly amount: number, readonly unit: PeriodUnit } } | null } | null, readonly archive: { readonly months: ReadonlyArray<number>, readonly keep: { readonly amount: number, readonly unit: PeriodUnit } } | null, readonly healthCheck: { readonly ordinal: Ordinal, readonly weekday: Weekday } | null };
 
 export type LegPlanPartsFragment = { readonly window: { readonly start: number, readonly end: number }, readonly daily: { readonly everyMinutes: number, readonly keep: { readonly amount: number, readonly unit: PeriodUnit } } | null, readonly weekly: { readonly days: ReadonlyArray<Weekday>, readonly keep: { readonly amount: number, readonly unit: PeriodUnit } } | null, readonly monthly: { readonly months: ReadonlyArray<number>, readonly day: { readonly ordinal: Ordinal, readonly weekday: Weekday | null, readonly day: number | null }, readonly keep: { readonly amount: number, readonly unit: PeriodUnit } } | null };
 
-export type SlaTemplateRowFragment = { readonly id: string, readonly name: string, readonly description: string, readonly version: number, readonly updatedAt: string, readonly revision: number, readonly terms: { readonly trackChanges: boolean, readonly target: number, readonly snapshot: { readonly window: { readonly start: number, readonly end: number }, readonly daily: { readonly everyMinutes: number, readonly keep: { readonly amount: number, readonly unit: PeriodUnit } } | null, readonly weekly: { readonly days: ReadonlyArray<Weekday>, readonly keep: { readonly amount: number, readonly unit: PeriodUnit } } | null, readonly monthly: { readonly months: ReadonlyArray<number>, readonly day: { readonly ordinal: Ordinal, readonly weekday: Weekday | null, readonly day: number | null }, readonly keep: { readonly amount: number, readonly unit: PeriodUnit } } | null }, readonly replica: { readonly firstOf: Frequency, readonly keep: { readonly amount: number, readonly unit: PeriodUnit } } | null, readonly backup: { readonly window: { readonly start: number, readonly end: number }, readonly daily: { readonly everyMinutes: number, readonly keep: { readonly amount: number, readonly unit: PeriodUnit } } | null, readonly weekly: { readonly days: ReadonlyArray<Weekday>, readonly keep: { readonly amount: number, readonly unit: PeriodUnit } } | null, readonly monthly: { readonly months: ReadonlyArray<number>, readonly day: { readonly ordinal: Ordinal, readonly weekday: Weekday | null, readonly day: number | null }, readonly keep: { readonly amount: number, readonly unit: PeriodUnit } } | null } | null, readonly archive: { readonly months: ReadonlyArray<number>, readonly keep: { readonly amount: number, readonly unit: PeriodUnit } } | null }, readonly policies: ReadonlyArray<{ readonly id: string, readonly name: string }> };
+export type SlaTemplateRowFragment = { readonly id: string, readonly name: string, readonly description: string, readonly version: number, readonly updatedAt: string, readonly revision: number, readonly terms: { readonly trackChanges: boolean, readonly target: number, readonly snapshot: { readonly window: { readonly start: number, readonly end: number }, readonly daily: { readonly everyMinutes: number, readonly keep: { readonly amount: number, readonly unit: PeriodUnit } } | null, readonly weekly: { readonly days: ReadonlyArray<Weekday>, readonly keep: { readonly amount: number, readonly unit: PeriodUnit } } | null, readonly monthly: { readonly months: ReadonlyArray<number>, readonly day: { readonly ordinal: Ordinal, readonly weekday: Weekday | null, readonly day: number | null }, readonly keep: { readonly amount: number, readonly unit: PeriodUnit } } | null }, readonly replica: { readonly firstOf: Frequency, readonly keep: { readonly amount: number, readonly unit: PeriodUnit } } | null, readonly backup: { readonly window: { readonly start: number, readonly end: number }, readonly daily: { readonly everyMinutes: number, readonly keep: { readonly amount: number, readonly unit: PeriodUnit } } | null, readonly weekly: { readonly days: ReadonlyArray<Weekday>, readonly keep: { readonly amount: number, readonly unit: PeriodUnit } } | null, readonly monthly: { readonly months: ReadonlyArray<number>, readonly day: { readonly ordinal: Ordinal, readonly weekday: Weekday | null, readonly day: number | null }, readonly keep: { readonly amount: number, readonly unit: PeriodUnit } } | null } | null, readonly archive: { readonly months: ReadonlyArray<number>, readonly keep: { readonly amount: number, readonly unit: PeriodUnit } } | null, readonly healthCheck: { readonly ordinal: Ordinal, readonly weekday: Weekday } | null }, readonly policies: ReadonlyArray<{ readonly id: string, readonly name: string }> };
 
 export type LocationPartsFragment = { readonly default: { readonly id: string, readonly name: string, readonly storageClass: StorageClass }, readonly regions: ReadonlyArray<{ readonly region: string, readonly repository: { readonly id: string, readonly name: string } }> };
 
@@ -1434,10 +1487,12 @@ export type StorageTemplateRowFragment = { readonly id: string, readonly name: s
 export type SlaTemplatesQueryVariables = Exact<{
   first: number;
   offset?: number | null | undefined;
+  filter?: TemplateFilter | null | undefined;
+  order?: ReadonlyArray<TemplateOrder> | null | undefined;
 }>;
 
 
-export type SlaTemplatesQuery = { readonly slaTemplates: { readonly totalCount: number, readonly edges: ReadonlyArray<{ readonly node: { readonly id: string, readonly name: string, readonly description: string, readonly version: number, readonly updatedAt: string, readonly revision: number, readonly terms: { readonly trackChanges: boolean, readonly target: number, readonly snapshot: { readonly window: { readonly start: number, readonly end: number }, readonly daily: { readonly everyMinutes: number, readonly keep: { readonly amount: number, readonly unit: PeriodUnit } } | null, readonly weekly: { readonly days: ReadonlyArray<Weekday>, readonly keep: { readonly amount: number, readonly unit: PeriodUnit } } | null, readonly monthly: { readonly months: ReadonlyArray<number>, readonly day: { readonly ordinal: Ordinal, readonly weekday: Weekday | null, readonly day: number | null }, readonly keep: { readonly amount: number, readonly unit: PeriodUnit } } | null }, readonly replica: { readonly firstOf: Frequency, readonly keep: { readonly amount: number, readonly unit: PeriodUnit } } | null, readonly backup: { readonly window: { readonly start: number, readonly end: number }, readonly daily: { readonly everyMinutes: number, readonly keep: { readonly amount: number, readonly unit: PeriodUnit } } | null, readonly weekly: { readonly days: ReadonlyArray<Weekday>, readonly keep: { readonly amount: number, readonly unit: PeriodUnit } } | null, readonly monthly: { readonly months: ReadonlyArray<number>, readonly day: { readonly ordinal: Ordinal, readonly weekday: Weekday | null, readonly day: number | null }, readonly keep: { readonly amount: number, readonly unit: PeriodUnit } } | null } | null, readonly archive: { readonly months: ReadonlyArray<number>, readonly keep: { readonly amount: number, readonly unit: PeriodUnit } } | null }, readonly policies: ReadonlyArray<{ readonly id: string, readonly name: string }> } }>, readonly pageInfo: { readonly hasNextPage: boolean } } };
+export type SlaTemplatesQuery = { readonly slaTemplates: { readonly totalCount: number, readonly edges: ReadonlyArray<{ readonly node: { readonly id: string, readonly name: string, readonly description: string, readonly version: number, readonly updatedAt: string, readonly revision: number, readonly terms: { readonly trackChanges: boolean, readonly target: number, readonly snapshot: { readonly window: { readonly start: number, readonly end: number }, readonly daily: { readonly everyMinutes: number, readonly keep: { readonly amount: number, readonly unit: PeriodUnit } } | null, readonly weekly: { readonly days: ReadonlyArray<Weekday>, readonly keep: { readonly amount: number, readonly unit: PeriodUnit } } | null, readonly monthly: { readonly months: ReadonlyArray<number>, readonly day: { readonly ordinal: Ordinal, readonly weekday: Weekday | null, readonly day: number | null }, readonly keep: { readonly amount: number, readonly unit: PeriodUnit } } | null }, readonly replica: { readonly firstOf: Frequency, readonly keep: { readonly amount: number, readonly unit: PeriodUnit } } | null, readonly backup: { readonly window: { readonly start: number, readonly end: number }, readonly daily: { readonly everyMinutes: number, readonly keep: { readonly amount: number, readonly unit: PeriodUnit } } | null, readonly weekly: { readonly days: ReadonlyArray<Weekday>, readonly keep: { readonly amount: number, readonly unit: PeriodUnit } } | null, readonly monthly: { readonly months: ReadonlyArray<number>, readonly day: { readonly ordinal: Ordinal, readonly weekday: Weekday | null, readonly day: number | null }, readonly keep: { readonly amount: number, readonly unit: PeriodUnit } } | null } | null, readonly archive: { readonly months: ReadonlyArray<number>, readonly keep: { readonly amount: number, readonly unit: PeriodUnit } } | null, readonly healthCheck: { readonly ordinal: Ordinal, readonly weekday: Weekday } | null }, readonly policies: ReadonlyArray<{ readonly id: string, readonly name: string }> } }>, readonly pageInfo: { readonly hasNextPage: boolean } } };
 
 export type SlaTemplateDetailQueryVariables = Exact<{
   id: string;
@@ -1446,20 +1501,22 @@ export type SlaTemplateDetailQueryVariables = Exact<{
 
 export type SlaTemplateDetailQuery = { readonly node:
     | { readonly __typename: 'Account' }
+    | { readonly __typename: 'Policy' }
     | { readonly __typename: 'Repository' }
     | { readonly __typename: 'Resource' }
     | { readonly __typename: 'RestorePoint' }
     | { readonly __typename: 'Session' }
+    | { readonly __typename: 'SlaTemplate', readonly createdAt: string, readonly id: string, readonly name: string, readonly description: string, readonly version: number, readonly updatedAt: string, readonly revision: number, readonly versions: ReadonlyArray<{ readonly version: number, readonly since: string, readonly terms: { readonly trackChanges: boolean, readonly target: number, readonly snapshot: { readonly window: { readonly start: number, readonly end: number }, readonly daily: { readonly everyMinutes: number, readonly keep: { readonly amount: number, readonly unit: PeriodUnit } } | null, readonly weekly: { readonly days: ReadonlyArray<Weekday>, readonly keep: { readonly amount: number, readonly unit: PeriodUnit } } | null, readonly monthly: { readonly months: ReadonlyArray<number>, readonly day: { readonly ordinal: Ordinal, readonly weekday: Weekday | null, readonly day: number | null }, readonly keep: { readonly amount: number, readonly unit: PeriodUnit } } | null }, readonly replica: { readonly firstOf: Frequency, readonly keep: { readonly amount: number, readonly unit: PeriodUnit } } | null, readonly backup: { readonly window: { readonly start: number, readonly end: number }, readonly daily: { readonly everyMinutes: number, readonly keep: { readonly amount: number, readonly unit: PeriodUnit } } | null, readonly weekly: { readonly days: ReadonlyArray<Weekday>, readonly keep: { readonly amount: number, readonly unit: PeriodUnit } } | null, readonly monthly: { readonly months: ReadonlyArray<number>, readonly day: { readonly ordinal: Ordinal, readonly weekday: Weekday | null, readonly day: number | null }, readonly keep: { readonly amount: number, readonly unit: PeriodUnit } } | null } | null, readonly archive: { readonly months: ReadonlyArray<number>, readonly keep: { readonly amount: number, readonly unit: PeriodUnit } } | null, readonly healthCheck: { readonly ordinal: Ordinal, readonly weekday: Weekday } | null } }>, readonly terms: { readonly trackChanges: boolean, readonly target: number, readonly snapshot: { readonly window: { readonly start: number, readonly end: number }, readonly daily: { readonly everyMinutes: number, readonly keep: { readonly amount: number, readonly unit: PeriodUnit } } | null, readonly weekly: { readonly days: ReadonlyArray<Weekday>, readonly keep: { readonly amount: number, readonly unit: PeriodUnit } } | null, readonly monthly: { readonly months: ReadonlyArray<number>, readonly day: { readonly ordinal: Ordinal, readonly weekday: Weekday | null, readonly day: number | null }, readonly keep: { readonly amount: number, readonly unit: PeriodUnit } } | null }, readonly replica: { readonly firstOf: Frequency, readonly keep: { readonly amount: number, readonly unit: PeriodUnit } } | null, readonly backup: { readonly window: { readonly start: number, readonly end: number }, readonly daily: { readonly everyMinutes: number, readonly keep: { readonly amount: number, readonly unit: PeriodUnit } } | null, readonly weekly: { readonly days: ReadonlyArray<Weekday>, readonly keep: { readonly amount: number, readonly unit: PeriodUnit } } | null, readonly monthly: { readonly months: ReadonlyArray<number>, readonly day: { readonly ordinal: Ordinal, readonly weekday: Weekday | null, readonly day: number | null }, readonly keep: { readonly amount: number, readonly unit: PeriodUnit } } | null } | null, readonly archive: { readonly months: ReadonlyArray<number>, readonly keep: { readonly amount: number, readonly unit: PeriodUnit } } | null, readonly healthCheck: { readonly ordinal: Ordinal, readonly weekday: Weekday } | null }, readonly policies: ReadonlyArray<{ readonly id: string, readonly name: string }> }
+    | { readonly __typename: 'StorageTemplate' }
     | { readonly __typename: 'Task' }
     | { readonly __typename: 'User' }
-    | { readonly __typename: 'Policy' }
-    | { readonly __typename: 'SlaTemplate', readonly createdAt: string, readonly id: string, readonly name: string, readonly description: string, readonly version: number, readonly updatedAt: string, readonly revision: number, readonly versions: ReadonlyArray<{ readonly version: number, readonly since: string, readonly terms: { readonly trackChanges: boolean, readonly target: number, readonly snapshot: { readonly window: { readonly start: number, readonly end: number }, readonly daily: { readonly everyMinutes: number, readonly keep: { readonly amount: number, readonly unit: PeriodUnit } } | null, readonly weekly: { readonly days: ReadonlyArray<Weekday>, readonly keep: { readonly amount: number, readonly unit: PeriodUnit } } | null, readonly monthly: { readonly months: ReadonlyArray<number>, readonly day: { readonly ordinal: Ordinal, readonly weekday: Weekday | null, readonly day: number | null }, readonly keep: { readonly amount: number, readonly unit: PeriodUnit } } | null }, readonly replica: { readonly firstOf: Frequency, readonly keep: { readonly amount: number, readonly unit: PeriodUnit } } | null, readonly backup: { readonly window: { readonly start: number, readonly end: number }, readonly daily: { readonly everyMinutes: number, readonly keep: { readonly amount: number, readonly unit: PeriodUnit } } | null, readonly weekly: { readonly days: ReadonlyArray<Weekday>, readonly keep: { readonly amount: number, readonly unit: PeriodUnit } } | null, readonly monthly: { readonly months: ReadonlyArray<number>, readonly day: { readonly ordinal: Ordinal, readonly weekday: Weekday | null, readonly day: number | null }, readonly keep: { readonly amount: number, readonly unit: PeriodUnit } } | null } | null, readonly archive: { readonly months: ReadonlyArray<number>, readonly keep: { readonly amount: number, readonly unit: PeriodUnit } } | null } }>, readonly terms: { readonly trackChanges: boolean, readonly target: number, readonly snapshot: { readonly window: { readonly start: number, readonly end: number }, readonly daily: { readonly everyMinutes: number, readonly keep: { readonly amount: number, readonly unit: PeriodUnit } } | null, readonly weekly: { readonly days: ReadonlyArray<Weekday>, readonly keep: { readonly amount: number, readonly unit: PeriodUnit } } | null, readonly monthly: { readonly months: ReadonlyArray<number>, readonly day: { readonly ordinal: Ordinal, readonly weekday: Weekday | null, readonly day: number | null }, readonly keep: { readonly amount: number, readonly unit: PeriodUnit } } | null }, readonly replica: { readonly firstOf: Frequency, readonly keep: { readonly amount: number, readonly unit: PeriodUnit } } | null, readonly backup: { readonly window: { readonly start: number, readonly end: number }, readonly daily: { readonly everyMinutes: number, readonly keep: { readonly amount: number, readonly unit: PeriodUnit } } | null, readonly weekly: { readonly days: ReadonlyArray<Weekday>, readonly keep: { readonly amount: number, readonly unit: PeriodUnit } } | null, readonly monthly: { readonly months: ReadonlyArray<number>, readonly day: { readonly ordinal: Ordinal, readonly weekday: Weekday | null, readonly day: number | null }, readonly keep: { readonly amount: number, readonly unit: PeriodUnit } } | null } | null, readonly archive: { readonly months: ReadonlyArray<number>, readonly keep: { readonly amount: number, readonly unit: PeriodUnit } } | null }, readonly policies: ReadonlyArray<{ readonly id: string, readonly name: string }> }
-    | { readonly __typename: 'StorageTemplate' }
    | null };
 
 export type StorageTemplatesQueryVariables = Exact<{
   first: number;
   offset?: number | null | undefined;
+  filter?: TemplateFilter | null | undefined;
+  order?: ReadonlyArray<TemplateOrder> | null | undefined;
 }>;
 
 
@@ -1472,15 +1529,15 @@ export type StorageTemplateDetailQueryVariables = Exact<{
 
 export type StorageTemplateDetailQuery = { readonly node:
     | { readonly __typename: 'Account' }
+    | { readonly __typename: 'Policy' }
     | { readonly __typename: 'Repository' }
     | { readonly __typename: 'Resource' }
     | { readonly __typename: 'RestorePoint' }
     | { readonly __typename: 'Session' }
-    | { readonly __typename: 'Task' }
-    | { readonly __typename: 'User' }
-    | { readonly __typename: 'Policy' }
     | { readonly __typename: 'SlaTemplate' }
     | { readonly __typename: 'StorageTemplate', readonly createdAt: string, readonly id: string, readonly name: string, readonly description: string, readonly updatedAt: string, readonly revision: number, readonly backup: { readonly default: { readonly id: string, readonly name: string, readonly storageClass: StorageClass }, readonly regions: ReadonlyArray<{ readonly region: string, readonly repository: { readonly id: string, readonly name: string } }> }, readonly archive: { readonly default: { readonly id: string, readonly name: string, readonly storageClass: StorageClass }, readonly regions: ReadonlyArray<{ readonly region: string, readonly repository: { readonly id: string, readonly name: string } }> } | null, readonly policies: ReadonlyArray<{ readonly id: string, readonly name: string }> }
+    | { readonly __typename: 'Task' }
+    | { readonly __typename: 'User' }
    | null };
 
 export type CreateSlaTemplateMutationVariables = Exact<{
@@ -1488,21 +1545,21 @@ export type CreateSlaTemplateMutationVariables = Exact<{
 }>;
 
 
-export type CreateSlaTemplateMutation = { readonly createSlaTemplate: { readonly slaTemplate: { readonly id: string, readonly name: string, readonly description: string, readonly version: number, readonly updatedAt: string, readonly revision: number, readonly terms: { readonly trackChanges: boolean, readonly target: number, readonly snapshot: { readonly window: { readonly start: number, readonly end: number }, readonly daily: { readonly everyMinutes: number, readonly keep: { readonly amount: number, readonly unit: PeriodUnit } } | null, readonly weekly: { readonly days: ReadonlyArray<Weekday>, readonly keep: { readonly amount: number, readonly unit: PeriodUnit } } | null, readonly monthly: { readonly months: ReadonlyArray<number>, readonly day: { readonly ordinal: Ordinal, readonly weekday: Weekday | null, readonly day: number | null }, readonly keep: { readonly amount: number, readonly unit: PeriodUnit } } | null }, readonly replica: { readonly firstOf: Frequency, readonly keep: { readonly amount: number, readonly unit: PeriodUnit } } | null, readonly backup: { readonly window: { readonly start: number, readonly end: number }, readonly daily: { readonly everyMinutes: number, readonly keep: { readonly amount: number, readonly unit: PeriodUnit } } | null, readonly weekly: { readonly days: ReadonlyArray<Weekday>, readonly keep: { readonly amount: number, readonly unit: PeriodUnit } } | null, readonly monthly: { readonly months: ReadonlyArray<number>, readonly day: { readonly ordinal: Ordinal, readonly weekday: Weekday | null, readonly day: number | null }, readonly keep: { readonly amount: number, readonly unit: PeriodUnit } } | null } | null, readonly archive: { readonly months: ReadonlyArray<number>, readonly keep: { readonly amount: number, readonly unit: PeriodUnit } } | null }, readonly policies: ReadonlyArray<{ readonly id: string, readonly name: string }> } | null } };
+export type CreateSlaTemplateMutation = { readonly createSlaTemplate: { readonly slaTemplate: { readonly id: string, readonly name: string, readonly description: string, readonly version: number, readonly updatedAt: string, readonly revision: number, readonly terms: { readonly trackChanges: boolean, readonly target: number, readonly snapshot: { readonly window: { readonly start: number, readonly end: number }, readonly daily: { readonly everyMinutes: number, readonly keep: { readonly amount: number, readonly unit: PeriodUnit } } | null, readonly weekly: { readonly days: ReadonlyArray<Weekday>, readonly keep: { readonly amount: number, readonly unit: PeriodUnit } } | null, readonly monthly: { readonly months: ReadonlyArray<number>, readonly day: { readonly ordinal: Ordinal, readonly weekday: Weekday | null, readonly day: number | null }, readonly keep: { readonly amount: number, readonly unit: PeriodUnit } } | null }, readonly replica: { readonly firstOf: Frequency, readonly keep: { readonly amount: number, readonly unit: PeriodUnit } } | null, readonly backup: { readonly window: { readonly start: number, readonly end: number }, readonly daily: { readonly everyMinutes: number, readonly keep: { readonly amount: number, readonly unit: PeriodUnit } } | null, readonly weekly: { readonly days: ReadonlyArray<Weekday>, readonly keep: { readonly amount: number, readonly unit: PeriodUnit } } | null, readonly monthly: { readonly months: ReadonlyArray<number>, readonly day: { readonly ordinal: Ordinal, readonly weekday: Weekday | null, readonly day: number | null }, readonly keep: { readonly amount: number, readonly unit: PeriodUnit } } | null } | null, readonly archive: { readonly months: ReadonlyArray<number>, readonly keep: { readonly amount: number, readonly unit: PeriodUnit } } | null, readonly healthCheck: { readonly ordinal: Ordinal, readonly weekday: Weekday } | null }, readonly policies: ReadonlyArray<{ readonly id: string, readonly name: string }> } } };
 
 export type UpdateSlaTemplateMutationVariables = Exact<{
   input: UpdateSlaTemplateInput;
 }>;
 
 
-export type UpdateSlaTemplateMutation = { readonly updateSlaTemplate: { readonly slaTemplate: { readonly id: string, readonly name: string, readonly description: string, readonly version: number, readonly updatedAt: string, readonly revision: number, readonly terms: { readonly trackChanges: boolean, readonly target: number, readonly snapshot: { readonly window: { readonly start: number, readonly end: number }, readonly daily: { readonly everyMinutes: number, readonly keep: { readonly amount: number, readonly unit: PeriodUnit } } | null, readonly weekly: { readonly days: ReadonlyArray<Weekday>, readonly keep: { readonly amount: number, readonly unit: PeriodUnit } } | null, readonly monthly: { readonly months: ReadonlyArray<number>, readonly day: { readonly ordinal: Ordinal, readonly weekday: Weekday | null, readonly day: number | null }, readonly keep: { readonly amount: number, readonly unit: PeriodUnit } } | null }, readonly replica: { readonly firstOf: Frequency, readonly keep: { readonly amount: number, readonly unit: PeriodUnit } } | null, readonly backup: { readonly window: { readonly start: number, readonly end: number }, readonly daily: { readonly everyMinutes: number, readonly keep: { readonly amount: number, readonly unit: PeriodUnit } } | null, readonly weekly: { readonly days: ReadonlyArray<Weekday>, readonly keep: { readonly amount: number, readonly unit: PeriodUnit } } | null, readonly monthly: { readonly months: ReadonlyArray<number>, readonly day: { readonly ordinal: Ordinal, readonly weekday: Weekday | null, readonly day: number | null }, readonly keep: { readonly amount: number, readonly unit: PeriodUnit } } | null } | null, readonly archive: { readonly months: ReadonlyArray<number>, readonly keep: { readonly amount: number, readonly unit: PeriodUnit } } | null }, readonly policies: ReadonlyArray<{ readonly id: string, readonly name: string }> } | null } };
+export type UpdateSlaTemplateMutation = { readonly updateSlaTemplate: { readonly slaTemplate: { readonly id: string, readonly name: string, readonly description: string, readonly version: number, readonly updatedAt: string, readonly revision: number, readonly terms: { readonly trackChanges: boolean, readonly target: number, readonly snapshot: { readonly window: { readonly start: number, readonly end: number }, readonly daily: { readonly everyMinutes: number, readonly keep: { readonly amount: number, readonly unit: PeriodUnit } } | null, readonly weekly: { readonly days: ReadonlyArray<Weekday>, readonly keep: { readonly amount: number, readonly unit: PeriodUnit } } | null, readonly monthly: { readonly months: ReadonlyArray<number>, readonly day: { readonly ordinal: Ordinal, readonly weekday: Weekday | null, readonly day: number | null }, readonly keep: { readonly amount: number, readonly unit: PeriodUnit } } | null }, readonly replica: { readonly firstOf: Frequency, readonly keep: { readonly amount: number, readonly unit: PeriodUnit } } | null, readonly backup: { readonly window: { readonly start: number, readonly end: number }, readonly daily: { readonly everyMinutes: number, readonly keep: { readonly amount: number, readonly unit: PeriodUnit } } | null, readonly weekly: { readonly days: ReadonlyArray<Weekday>, readonly keep: { readonly amount: number, readonly unit: PeriodUnit } } | null, readonly monthly: { readonly months: ReadonlyArray<number>, readonly day: { readonly ordinal: Ordinal, readonly weekday: Weekday | null, readonly day: number | null }, readonly keep: { readonly amount: number, readonly unit: PeriodUnit } } | null } | null, readonly archive: { readonly months: ReadonlyArray<number>, readonly keep: { readonly amount: number, readonly unit: PeriodUnit } } | null, readonly healthCheck: { readonly ordinal: Ordinal, readonly weekday: Weekday } | null }, readonly policies: ReadonlyArray<{ readonly id: string, readonly name: string }> } } };
 
 export type CloneSlaTemplateMutationVariables = Exact<{
   input: CloneTemplateInput;
 }>;
 
 
-export type CloneSlaTemplateMutation = { readonly cloneSlaTemplate: { readonly slaTemplate: { readonly id: string, readonly name: string } | null } };
+export type CloneSlaTemplateMutation = { readonly cloneSlaTemplate: { readonly slaTemplate: { readonly id: string, readonly name: string } } };
 
 export type DeleteSlaTemplateMutationVariables = Exact<{
   input: IdInput;
@@ -1516,21 +1573,21 @@ export type CreateStorageTemplateMutationVariables = Exact<{
 }>;
 
 
-export type CreateStorageTemplateMutation = { readonly createStorageTemplate: { readonly storageTemplate: { readonly id: string, readonly name: string, readonly description: string, readonly updatedAt: string, readonly revision: number, readonly backup: { readonly default: { readonly id: string, readonly name: string, readonly storageClass: StorageClass }, readonly regions: ReadonlyArray<{ readonly region: string, readonly repository: { readonly id: string, readonly name: string } }> }, readonly archive: { readonly default: { readonly id: string, readonly name: string, readonly storageClass: StorageClass }, readonly regions: ReadonlyArray<{ readonly region: string, readonly repository: { readonly id: string, readonly name: string } }> } | null, readonly policies: ReadonlyArray<{ readonly id: string, readonly name: string }> } | null } };
+export type CreateStorageTemplateMutation = { readonly createStorageTemplate: { readonly storageTemplate: { readonly id: string, readonly name: string, readonly description: string, readonly updatedAt: string, readonly revision: number, readonly backup: { readonly default: { readonly id: string, readonly name: string, readonly storageClass: StorageClass }, readonly regions: ReadonlyArray<{ readonly region: string, readonly repository: { readonly id: string, readonly name: string } }> }, readonly archive: { readonly default: { readonly id: string, readonly name: string, readonly storageClass: StorageClass }, readonly regions: ReadonlyArray<{ readonly region: string, readonly repository: { readonly id: string, readonly name: string } }> } | null, readonly policies: ReadonlyArray<{ readonly id: string, readonly name: string }> } } };
 
 export type UpdateStorageTemplateMutationVariables = Exact<{
   input: UpdateStorageTemplateInput;
 }>;
 
 
-export type UpdateStorageTemplateMutation = { readonly updateStorageTemplate: { readonly storageTemplate: { readonly id: string, readonly name: string, readonly description: string, readonly updatedAt: string, readonly revision: number, readonly backup: { readonly default: { readonly id: string, readonly name: string, readonly storageClass: StorageClass }, readonly regions: ReadonlyArray<{ readonly region: string, readonly repository: { readonly id: string, readonly name: string } }> }, readonly archive: { readonly default: { readonly id: string, readonly name: string, readonly storageClass: StorageClass }, readonly regions: ReadonlyArray<{ readonly region: string, readonly repository: { readonly id: string, readonly name: string } }> } | null, readonly policies: ReadonlyArray<{ readonly id: string, readonly name: string }> } | null } };
+export type UpdateStorageTemplateMutation = { readonly updateStorageTemplate: { readonly storageTemplate: { readonly id: string, readonly name: string, readonly description: string, readonly updatedAt: string, readonly revision: number, readonly backup: { readonly default: { readonly id: string, readonly name: string, readonly storageClass: StorageClass }, readonly regions: ReadonlyArray<{ readonly region: string, readonly repository: { readonly id: string, readonly name: string } }> }, readonly archive: { readonly default: { readonly id: string, readonly name: string, readonly storageClass: StorageClass }, readonly regions: ReadonlyArray<{ readonly region: string, readonly repository: { readonly id: string, readonly name: string } }> } | null, readonly policies: ReadonlyArray<{ readonly id: string, readonly name: string }> } } };
 
 export type CloneStorageTemplateMutationVariables = Exact<{
   input: CloneTemplateInput;
 }>;
 
 
-export type CloneStorageTemplateMutation = { readonly cloneStorageTemplate: { readonly storageTemplate: { readonly id: string, readonly name: string } | null } };
+export type CloneStorageTemplateMutation = { readonly cloneStorageTemplate: { readonly storageTemplate: { readonly id: string, readonly name: string } } };
 
 export type DeleteStorageTemplateMutationVariables = Exact<{
   input: IdInput;
@@ -1559,9 +1616,11 @@ export const RemoveAccountDocument = operation<RemoveAccountMutation, RemoveAcco
 
 export const OverviewDocument = operation<OverviewQuery, OverviewQueryVariables>("query Overview($since: DateTime!) { overview { resourceCount protectedCount policyCount repositoryCount pointCount storedBytes sourceBytes sessionsLastDay { state count } runningSessions { ...SessionRow } lastSessions { ...SessionRow } } failed: sessions( first: 5 filter: {state: ERROR, from: $since} order: {field: CREATED_AT, direction: DESC} ) { edges { node { ...SessionRow } } pageInfo { hasNextPage } } repositories(first: 100) { edges { node { id name state problem incompletePointCount } } } accounts(first: 100) { edges { node { id name state problem } } } policies(first: 100, filter: {enabled: true}) { edges { node { id name nextRunAt resourceCount } } } } fragment SessionRow on Session { id kind name state requestedBy reason createdAt startedAt endedAt cancelRequested progressDone progressTotal bytesRead bytesStored policy { id name } }");
 
-export const RestorePointsDocument = operation<RestorePointsQuery, RestorePointsQueryVariables>("query RestorePoints($first: Int!, $offset: Int, $filter: RestorePointFilter, $order: [RestorePointOrder!]) { restorePoints(first: $first, offset: $offset, filter: $filter, order: $order) { edges { node { ...PointRow } } pageInfo { hasNextPage } totalCount } } fragment PointRow on RestorePoint { id resourceName workload region leg at createdAt state sizeBytes storedBytes isChangeTrackingBase health provenAt provenHow lockedUntil expiresAt flags manual slotAt keptBecause baseCost { usdPerMonth } retrieval { state mode days requestedAt expectedFrom expectedBy availableUntil } resource { id name } policy { id name } repository { id name storageClass } session { id name } }");
+export const ChangeTrackingBasesDocument = operation<ChangeTrackingBasesQuery, ChangeTrackingBasesQueryVariables>("query ChangeTrackingBases($resourceId: ID!) { restorePoints( first: 100 filter: {resourceId: $resourceId, leg: SNAPSHOT, state: AVAILABLE} order: {field: AT, direction: DESC} ) { edges { node { id at region isChangeTrackingBase baseCost { baseOnly usdPerMonth priceDate priceSource exactRegion } } } pageInfo { hasNextPage } } }");
 
-export const PointDetailDocument = operation<PointDetailQuery, PointDetailQueryVariables>("query PointDetail($id: ID!) { node(id: $id) { __typename ... on RestorePoint { ...PointRow disks { diskId device sizeBytes snapshotId } details damage { foundAt more ranges { diskId start end } } source { id at } archiveCost { storageClass usdPerMonth minimumUntil usdIfDeletedNow pricesOf exactRegion } resource { id name awsId present account { id name } } } } } fragment PointRow on RestorePoint { id resourceName workload region leg at createdAt state sizeBytes storedBytes isChangeTrackingBase health provenAt provenHow lockedUntil expiresAt flags manual slotAt keptBecause baseCost { usdPerMonth } retrieval { state mode days requestedAt expectedFrom expectedBy availableUntil } resource { id name } policy { id name } repository { id name storageClass } session { id name } }");
+export const RestorePointsDocument = operation<RestorePointsQuery, RestorePointsQueryVariables>("query RestorePoints($first: Int!, $offset: Int, $filter: RestorePointFilter, $order: [RestorePointOrder!]) { restorePoints(first: $first, offset: $offset, filter: $filter, order: $order) { edges { node { ...PointRow } } pageInfo { hasNextPage } totalCount } } fragment PointRow on RestorePoint { id resourceName workload region leg at createdAt state sizeBytes storedBytes isChangeTrackingBase health provenAt provenHow lockedUntil expiresAt flags manual slotAt keptBecause retrieval { state mode days requestedAt expectedFrom expectedBy availableUntil } resource { id name } policy { id name } repository { id name storageClass } session { id name } }");
+
+export const PointDetailDocument = operation<PointDetailQuery, PointDetailQueryVariables>("query PointDetail($id: ID!) { node(id: $id) { __typename ... on RestorePoint { ...PointRow disks { diskId device sizeBytes snapshotId } details damage { foundAt more ranges { diskId start end } } source { id at } archiveCost { storageClass usdPerMonth minimumUntil usdIfDeletedNow pricesOf exactRegion } resource { id name awsId present account { id name } } } } } fragment PointRow on RestorePoint { id resourceName workload region leg at createdAt state sizeBytes storedBytes isChangeTrackingBase health provenAt provenHow lockedUntil expiresAt flags manual slotAt keptBecause retrieval { state mode days requestedAt expectedFrom expectedBy availableUntil } resource { id name } policy { id name } repository { id name storageClass } session { id name } }");
 
 export const RestoreTargetsDocument = operation<RestoreTargetsQuery, RestoreTargetsQueryVariables>("query RestoreTargets($accountId: ID!, $region: String!) { restoreTargets(accountId: $accountId, region: $region) { zones subnets { id name vpcId zone cidr } securityGroups { id name vpcId } instanceTypes instanceProfiles } }");
 
@@ -1589,7 +1648,7 @@ export const SlaPoliciesDocument = operation<SlaPoliciesQuery, SlaPoliciesQueryV
 
 export const PolicyDetailDocument = operation<PolicyDetailQuery, PolicyDetailQueryVariables>("query PolicyDetail($id: ID!) { node(id: $id) { __typename ... on Policy { ...PolicyRow createdAt retryAttempts copyTags tags { key value } retention { snapshots replicas backups { ...PeriodParts } archives { ...PeriodParts } } replicas { regions region encrypt kmsKey keyUsage account { id name } } guest { applicationAware linux { ...ScriptsParts } windows { ...ScriptsParts } } notifications { recipients onSuccess onWarning onFailure lastAttemptOnly onlyMissed atMinute } scope { account { id name } regions mode resources { id name awsId region } tags { key value } excludedResources { id name awsId region } excludedTags { key value } excludedVolumes { system volumeIds tags { key value } } } } } } fragment DayRuleParts on DayRule { ordinal weekday day } fragment PeriodParts on Period { amount unit } fragment PolicyRow on Policy { id name description workload kind enabled priority nextRunAt resourceCount updatedAt edition schedule { ...ScheduleParts } slaTemplate { id name } storageTemplate { id name } repository { id name } archiveRepository { id name } healthCheck { ordinal weekday } verify lastSession { id state createdAt endedAt } scope { account { id name } regions mode } } fragment RuleParts on Rule { slots count period { ...PeriodParts } } fragment ScheduleParts on Schedule { timezone daily { enabled days perHour snapshot { ...RuleParts } replica { ...RuleParts } backup { ...RuleParts } } weekly { enabled hour snapshot { ...RuleParts } replica { ...RuleParts } backup { ...RuleParts } } monthly { enabled hour day { ...DayRuleParts } snapshot { ...RuleParts } replica { ...RuleParts } backup { ...RuleParts } archive { ...RuleParts } } yearly { enabled hour day { ...DayRuleParts } backup { ...RuleParts } archive { ...RuleParts } } } fragment ScriptsParts on Scripts { pre { path arguments } post { path arguments } timeoutSeconds onlyForBackups ignoreMissing ignoreExitCodes }");
 
-export const PolicyPreviewDocument = operation<PolicyPreviewQuery, PolicyPreviewQueryVariables>("query PolicyPreview($input: PolicyInput!, $id: ID) { previewPolicy(input: $input, id: $id) { problems { path message } warnings scheduleText nextRuns { at regions legs { leg flags } } keeps { leg frequency text } covered { resource { id name awsId region sizeBytes } covered reason claimedBy { id name } } coveredCount totalBytes } }");
+export const PolicyPreviewDocument = operation<PolicyPreviewQuery, PolicyPreviewQueryVariables>("query PolicyPreview($input: PolicyInput!, $id: ID) { previewPolicy(input: $input, id: $id) { problems { path message } warnings scheduleText nextRuns { at regions legs { leg flags } } keeps { leg frequency text } inherited { path source hour day { ...DayRuleParts } } covered { resource { id name awsId region sizeBytes } covered reason claimedBy { id name } } coveredCount totalBytes } } fragment DayRuleParts on DayRule { ordinal weekday day }");
 
 export const ForecastPolicyDocument = operation<ForecastPolicyQuery, ForecastPolicyQueryVariables>("query ForecastPolicy($input: PolicyInput!, $id: ID, $days: Int!) { forecastPolicy(input: $input, id: $id, days: $days) { ...ForecastParts } } fragment ForecastParts on Forecast { runs { at regions legs { leg flags made } removed { leg oldestAt reason count } kept { leg count } } }");
 
@@ -1627,13 +1686,13 @@ export const ClonePolicyDocument = operation<ClonePolicyMutation, ClonePolicyMut
 
 export const MovePolicyDocument = operation<MovePolicyMutation, MovePolicyMutationVariables>("mutation MovePolicy($input: MovePolicyInput!) { movePolicy(input: $input) { policy { id name priority } } }");
 
-export const StopPolicyDocument = operation<StopPolicyMutation, StopPolicyMutationVariables>("mutation StopPolicy($input: IdInput!) { stopPolicy(input: $input) { policy { id name } } }");
+export const StopPolicyDocument = operation<StopPolicyMutation, StopPolicyMutationVariables>("mutation StopPolicy($input: IdInput!) { stopPolicy(input: $input) { sessions { id name } } }");
 
 export const AddToPolicyDocument = operation<AddToPolicyMutation, AddToPolicyMutationVariables>("mutation AddToPolicy($input: AddToPolicyInput!) { addToPolicy(input: $input) { policy { id name resourceCount } } }");
 
 export const PreferencesDocument = operation<PreferencesQuery, PreferencesQueryVariables>("query Preferences { preferences { obsoleteSnapshots { ...PeriodParts } } } fragment PeriodParts on Period { amount unit }");
 
-export const UpdatePreferencesDocument = operation<UpdatePreferencesMutation, UpdatePreferencesMutationVariables>("mutation UpdatePreferences($input: PreferencesInput!) { updatePreferences(input: $input) { preferences { obsoleteSnapshots { ...PeriodParts } } } } fragment PeriodParts on Period { amount unit }");
+export const UpdatePreferencesDocument = operation<UpdatePreferencesMutation, UpdatePreferencesMutationVariables>("mutation UpdatePreferences($input: UpdatePreferencesInput!) { updatePreferences(input: $input) { preferences { obsoleteSnapshots { ...PeriodParts } } } } fragment PeriodParts on Period { amount unit }");
 
 export const RepositoriesDocument = operation<RepositoriesQuery, RepositoriesQueryVariables>("query Repositories($first: Int!, $offset: Int, $filter: RepositoryFilter, $order: [RepositoryOrder!]) { repositories(first: $first, offset: $offset, filter: $filter, order: $order) { edges { node { ...RepositoryRow } } pageInfo { hasNextPage } totalCount } } fragment RepositoryRow on Repository { id name description kind region location prefix url state problem storedBytes pointCount createdAt storageClass immutable encryption kmsKey hint rescannedAt collectedAt checkedAt incompletePointCount account { id name } }");
 
@@ -1677,17 +1736,17 @@ export const SessionEventsDocument = operation<SessionEventsSubscription, Sessio
 
 export const ActivityFeedDocument = operation<ActivityFeedSubscription, ActivityFeedSubscriptionVariables>("subscription ActivityFeed($after: String) { activity(after: $after) { cursor at kind subjectId change message } }");
 
-export const SlaTemplatesDocument = operation<SlaTemplatesQuery, SlaTemplatesQueryVariables>("query SlaTemplates($first: Int!, $offset: Int) { slaTemplates(first: $first, offset: $offset) { edges { node { ...SlaTemplateRow } } pageInfo { hasNextPage } totalCount } } fragment DayRuleParts on DayRule { ordinal weekday day } fragment LegPlanParts on LegPlan { window { start end } daily { everyMinutes keep { ...PeriodParts } } weekly { days keep { ...PeriodParts } } monthly { months day { ...DayRuleParts } keep { ...PeriodParts } } } fragment PeriodParts on Period { amount unit } fragment SlaTemplateRow on SlaTemplate { id name description version updatedAt revision terms { ...TermsParts } policies { id name } } fragment TermsParts on SlaTermsType { snapshot { ...LegPlanParts } replica { firstOf keep { ...PeriodParts } } backup { ...LegPlanParts } archive { months keep { ...PeriodParts } } trackChanges target }");
+export const SlaTemplatesDocument = operation<SlaTemplatesQuery, SlaTemplatesQueryVariables>("query SlaTemplates($first: Int!, $offset: Int, $filter: TemplateFilter, $order: [TemplateOrder!]) { slaTemplates(first: $first, offset: $offset, filter: $filter, order: $order) { edges { node { ...SlaTemplateRow } } pageInfo { hasNextPage } totalCount } } fragment DayRuleParts on DayRule { ordinal weekday day } fragment LegPlanParts on LegPlan { window { start end } daily { everyMinutes keep { ...PeriodParts } } weekly { days keep { ...PeriodParts } } monthly { months day { ...DayRuleParts } keep { ...PeriodParts } } } fragment PeriodParts on Period { amount unit } fragment SlaTemplateRow on SlaTemplate { id name description version updatedAt revision terms { ...TermsParts } policies { id name } } fragment TermsParts on SlaTermsType { snapshot { ...LegPlanParts } replica { firstOf keep { ...PeriodParts } } backup { ...LegPlanParts } archive { months keep { ...PeriodParts } } trackChanges target healthCheck { ordinal weekday } }");
 
-export const SlaTemplateDetailDocument = operation<SlaTemplateDetailQuery, SlaTemplateDetailQueryVariables>("query SlaTemplateDetail($id: ID!) { node(id: $id) { __typename ... on SlaTemplate { ...SlaTemplateRow createdAt versions { version since terms { ...TermsParts } } } } } fragment DayRuleParts on DayRule { ordinal weekday day } fragment LegPlanParts on LegPlan { window { start end } daily { everyMinutes keep { ...PeriodParts } } weekly { days keep { ...PeriodParts } } monthly { months day { ...DayRuleParts } keep { ...PeriodParts } } } fragment PeriodParts on Period { amount unit } fragment SlaTemplateRow on SlaTemplate { id name description version updatedAt revision terms { ...TermsParts } policies { id name } } fragment TermsParts on SlaTermsType { snapshot { ...LegPlanParts } replica { firstOf keep { ...PeriodParts } } backup { ...LegPlanParts } archive { months keep { ...PeriodParts } } trackChanges target }");
+export const SlaTemplateDetailDocument = operation<SlaTemplateDetailQuery, SlaTemplateDetailQueryVariables>("query SlaTemplateDetail($id: ID!) { node(id: $id) { __typename ... on SlaTemplate { ...SlaTemplateRow createdAt versions { version since terms { ...TermsParts } } } } } fragment DayRuleParts on DayRule { ordinal weekday day } fragment LegPlanParts on LegPlan { window { start end } daily { everyMinutes keep { ...PeriodParts } } weekly { days keep { ...PeriodParts } } monthly { months day { ...DayRuleParts } keep { ...PeriodParts } } } fragment PeriodParts on Period { amount unit } fragment SlaTemplateRow on SlaTemplate { id name description version updatedAt revision terms { ...TermsParts } policies { id name } } fragment TermsParts on SlaTermsType { snapshot { ...LegPlanParts } replica { firstOf keep { ...PeriodParts } } backup { ...LegPlanParts } archive { months keep { ...PeriodParts } } trackChanges target healthCheck { ordinal weekday } }");
 
-export const StorageTemplatesDocument = operation<StorageTemplatesQuery, StorageTemplatesQueryVariables>("query StorageTemplates($first: Int!, $offset: Int) { storageTemplates(first: $first, offset: $offset) { edges { node { ...StorageTemplateRow } } pageInfo { hasNextPage } totalCount } } fragment LocationParts on Location { default { id name storageClass } regions { region repository { id name } } } fragment StorageTemplateRow on StorageTemplate { id name description updatedAt revision backup { ...LocationParts } archive { ...LocationParts } policies { id name } }");
+export const StorageTemplatesDocument = operation<StorageTemplatesQuery, StorageTemplatesQueryVariables>("query StorageTemplates($first: Int!, $offset: Int, $filter: TemplateFilter, $order: [TemplateOrder!]) { storageTemplates(first: $first, offset: $offset, filter: $filter, order: $order) { edges { node { ...StorageTemplateRow } } pageInfo { hasNextPage } totalCount } } fragment LocationParts on Location { default { id name storageClass } regions { region repository { id name } } } fragment StorageTemplateRow on StorageTemplate { id name description updatedAt revision backup { ...LocationParts } archive { ...LocationParts } policies { id name } }");
 
 export const StorageTemplateDetailDocument = operation<StorageTemplateDetailQuery, StorageTemplateDetailQueryVariables>("query StorageTemplateDetail($id: ID!) { node(id: $id) { __typename ... on StorageTemplate { ...StorageTemplateRow createdAt } } } fragment LocationParts on Location { default { id name storageClass } regions { region repository { id name } } } fragment StorageTemplateRow on StorageTemplate { id name description updatedAt revision backup { ...LocationParts } archive { ...LocationParts } policies { id name } }");
 
-export const CreateSlaTemplateDocument = operation<CreateSlaTemplateMutation, CreateSlaTemplateMutationVariables>("mutation CreateSlaTemplate($input: SlaTemplateInput!) { createSlaTemplate(input: $input) { slaTemplate { ...SlaTemplateRow } } } fragment DayRuleParts on DayRule { ordinal weekday day } fragment LegPlanParts on LegPlan { window { start end } daily { everyMinutes keep { ...PeriodParts } } weekly { days keep { ...PeriodParts } } monthly { months day { ...DayRuleParts } keep { ...PeriodParts } } } fragment PeriodParts on Period { amount unit } fragment SlaTemplateRow on SlaTemplate { id name description version updatedAt revision terms { ...TermsParts } policies { id name } } fragment TermsParts on SlaTermsType { snapshot { ...LegPlanParts } replica { firstOf keep { ...PeriodParts } } backup { ...LegPlanParts } archive { months keep { ...PeriodParts } } trackChanges target }");
+export const CreateSlaTemplateDocument = operation<CreateSlaTemplateMutation, CreateSlaTemplateMutationVariables>("mutation CreateSlaTemplate($input: SlaTemplateInput!) { createSlaTemplate(input: $input) { slaTemplate { ...SlaTemplateRow } } } fragment DayRuleParts on DayRule { ordinal weekday day } fragment LegPlanParts on LegPlan { window { start end } daily { everyMinutes keep { ...PeriodParts } } weekly { days keep { ...PeriodParts } } monthly { months day { ...DayRuleParts } keep { ...PeriodParts } } } fragment PeriodParts on Period { amount unit } fragment SlaTemplateRow on SlaTemplate { id name description version updatedAt revision terms { ...TermsParts } policies { id name } } fragment TermsParts on SlaTermsType { snapshot { ...LegPlanParts } replica { firstOf keep { ...PeriodParts } } backup { ...LegPlanParts } archive { months keep { ...PeriodParts } } trackChanges target healthCheck { ordinal weekday } }");
 
-export const UpdateSlaTemplateDocument = operation<UpdateSlaTemplateMutation, UpdateSlaTemplateMutationVariables>("mutation UpdateSlaTemplate($input: UpdateSlaTemplateInput!) { updateSlaTemplate(input: $input) { slaTemplate { ...SlaTemplateRow } } } fragment DayRuleParts on DayRule { ordinal weekday day } fragment LegPlanParts on LegPlan { window { start end } daily { everyMinutes keep { ...PeriodParts } } weekly { days keep { ...PeriodParts } } monthly { months day { ...DayRuleParts } keep { ...PeriodParts } } } fragment PeriodParts on Period { amount unit } fragment SlaTemplateRow on SlaTemplate { id name description version updatedAt revision terms { ...TermsParts } policies { id name } } fragment TermsParts on SlaTermsType { snapshot { ...LegPlanParts } replica { firstOf keep { ...PeriodParts } } backup { ...LegPlanParts } archive { months keep { ...PeriodParts } } trackChanges target }");
+export const UpdateSlaTemplateDocument = operation<UpdateSlaTemplateMutation, UpdateSlaTemplateMutationVariables>("mutation UpdateSlaTemplate($input: UpdateSlaTemplateInput!) { updateSlaTemplate(input: $input) { slaTemplate { ...SlaTemplateRow } } } fragment DayRuleParts on DayRule { ordinal weekday day } fragment LegPlanParts on LegPlan { window { start end } daily { everyMinutes keep { ...PeriodParts } } weekly { days keep { ...PeriodParts } } monthly { months day { ...DayRuleParts } keep { ...PeriodParts } } } fragment PeriodParts on Period { amount unit } fragment SlaTemplateRow on SlaTemplate { id name description version updatedAt revision terms { ...TermsParts } policies { id name } } fragment TermsParts on SlaTermsType { snapshot { ...LegPlanParts } replica { firstOf keep { ...PeriodParts } } backup { ...LegPlanParts } archive { months keep { ...PeriodParts } } trackChanges target healthCheck { ordinal weekday } }");
 
 export const CloneSlaTemplateDocument = operation<CloneSlaTemplateMutation, CloneSlaTemplateMutationVariables>("mutation CloneSlaTemplate($input: CloneTemplateInput!) { cloneSlaTemplate(input: $input) { slaTemplate { id name } } }");
 

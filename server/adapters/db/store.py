@@ -20,6 +20,7 @@ from server.adapters.db import failures, mapping
 from server.adapters.db.failures import translated
 from server.adapters.db.keeping import Failures, ReplyRows, secret
 from server.adapters.db.logs import ActivityLines, SessionEvents
+from server.adapters.db.promises import PromiseRows
 from server.adapters.db.rows import Rows
 from server.adapters.db.sealing import Sealer
 from server.adapters.db.tasks import TaskRows
@@ -27,7 +28,7 @@ from server.domain.access import Token, User
 from server.domain.errors import HoldfastError
 from server.domain.policy import Policy
 from server.domain.preferences import Preferences, PriceList
-from server.domain.promises import Membership, Promise
+from server.domain.promises import Membership
 from server.domain.repository import Repository
 from server.domain.restore import RestorePoint
 from server.domain.session import Session
@@ -133,8 +134,8 @@ class Transaction:
         return Rows(mapping.MEMBERSHIPS, self._connection, self._sealer)
 
     @cached_property
-    def promises(self) -> Rows[Promise]:
-        return Rows(mapping.PROMISES, self._connection, self._sealer)
+    def promises(self) -> PromiseRows:
+        return PromiseRows(self._connection, self._sealer)
 
     @cached_property
     def price_lists(self) -> Rows[PriceList]:

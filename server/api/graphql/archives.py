@@ -61,17 +61,17 @@ class ArchiveCost:
     exact_region: bool = strawberry.field(description="False: the Region's own prices are unknown; a dear one's are used.")
 
     @classmethod
-    def of(cls, point: RestorePoint, row: Repository, now: datetime) -> ArchiveCost:
+    def of(cls, point: RestorePoint, row: Repository, prices: cost.Prices, now: datetime) -> ArchiveCost:
         kept = {row.storage_class: cost.Stored(1, point.stored_bytes)}
         minimum = timedelta(days=cost.MINIMUM_DAYS[row.storage_class])
         age = now - point.created_at
         return cls(
             storage_class=row.storage_class,
-            usd_per_month=cost.monthly(cost.bundled(row.region), kept),
+            usd_per_month=cost.monthly(prices, kept),
             minimum_until=point.created_at + minimum,
-            usd_if_deleted_now=cost.early_deletion(cost.bundled(row.region), row.storage_class, point.stored_bytes, age),
-            prices_of=cost.PRICES_OF.isoformat(),
-            exact_region=cost.bundled(row.region).exact,
+            usd_if_deleted_now=cost.early_deletion(prices, row.storage_class, point.stored_bytes, age),
+            prices_of=prices.published.isoformat(),
+            exact_region=prices.exact,
         )
 
 

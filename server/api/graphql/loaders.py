@@ -12,13 +12,15 @@ from uuid import UUID
 from strawberry.dataloader import DataLoader
 
 from server.api.graphql.context import Context, in_thread
+from server.domain.cost import Prices, bundled
 from server.domain.policy import Policy
-from server.domain.restore import Health, Leg, PointState
+from server.domain.restore import Health, Leg, PointState, RestorePoint
 from server.domain.scope import Verdict
 from server.domain.session import Task
+from server.domain.templates import SlaTemplateVersion
 from server.domain.workload import Resource
 from server.ports import Group, Order, Select, Where
-from server.services import claims, lists
+from server.services import claims, keepers, lists, prices, sla_templates
 
 TASKS_MAX = 10_000  # of all sessions of one page together; a policy run has one per resource
 
@@ -35,12 +37,21 @@ class Loaders:
         self.repositories = self._by_id("repositories")
         self.points = self._by_id("points")
         self.sessions = self._by_id("sessions")
+        self.sla_templates = self._by_id("sla_templates")
+        self.storage_templates = self._by_id("storage_templates")
+        self.sla_versions: DataLoader[UUID, list[SlaTemplateVersion]] = DataLoader(load_fn=self._versions, cache=self._cache)
+        self.policies_of_sla = self._policies_of("sla_template_id")
+        self.policies_of_storage = self._policies_of("storage_template_id")
         self.tasks: DataLoader[UUID, list[Task]] = DataLoader(load_fn=self._tasks, cache=self._cache)
         self.verdicts: DataLoader[Resource, list[tuple[Policy, Verdict]]] = DataLoader(
             load_fn=self._verdicts, cache=self._cache, cache_key_fn=lambda resource: resource.id
         )
         self.coverage: DataLoader[Policy, int] = DataLoader(
             load_fn=self._coverage, cache=self._cache, cache_key_fn=lambda policy: policy.id
+        )
+        self.prices: DataLoader[str | None, Prices] = DataLoader(load_fn=self._prices, cache=self._cache)
+        self.kept_because: DataLoader[RestorePoint, str] = DataLoader(
+            load_fn=self._kept_because, cache=self._cache, cache_key_fn=lambda point: point.id
         )
         self.points_of_resource = self._groups("points", "resource_id", newest="at", living=True)
         self._in_leg = {leg: self._groups("points", "resource_id", living=True, also=(Where("leg", "eq", leg),)) for leg in Leg}
@@ -83,6 +94,17 @@ class Loaders:
 
         return DataLoader(load_fn=load, cache=self._cache)
 
+    async def _versions(self, ids: list[UUID]) -> list[list[SlaTemplateVersion]]:
+        found = await in_thread(sla_templates.versions_of, self._context.app, self._context.who(), ids)
+        return [found[id] for id in ids]
+
+    def _policies_of(self, field: str) -> DataLoader[UUID, list[Policy]]:
+        async def load(ids: list[UUID]) -> list[list[Policy]]:
+            found = await in_thread(sla_templates.policies_of, self._context.app, self._context.who(), ids, field)
+            return [found[id] for id in ids]
+
+        return DataLoader(load_fn=load, cache=self._cache)
+
     async def _tasks(self, ids: list[UUID]) -> list[list[Task]]:
         context = self._context
         select = Select(where=(Where("session_id", "in", list(ids)),), order=(Order("position"),), limit=TASKS_MAX)
@@ -95,6 +117,14 @@ class Loaders:
         context = self._context
         found = await in_thread(claims.verdicts, context.app, context.who(), resources)
         return [found[resource.id] for resource in resources]
+
+    async def _prices(self, regions: list[str | None]) -> list[Prices]:
+        found = await in_thread(prices.loaded, self._context.app, self._context.who(), [one for one in regions if one])
+        return [found[one] if one else bundled(None) for one in regions]
+
+    async def _kept_because(self, points: list[RestorePoint]) -> list[str]:
+        found = await in_thread(keepers.reasons, self._context.app, self._context.who(), points)
+        return [found.get(point.id, "It was deleted meanwhile.") for point in points]
 
     async def _coverage(self, wanted: list[Policy]) -> list[int]:
         context = self._context

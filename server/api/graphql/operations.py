@@ -9,15 +9,25 @@ from server.api.graphql.access import User
 from server.api.graphql.accounts import Account
 from server.api.graphql.archives import ArchivePointsInput, ExtendRetrievalInput, RetrievePointsInput
 from server.api.graphql.context import Context, Info, in_thread
+from server.api.graphql.estimates import RefreshPricesInput
 from server.api.graphql.loaders import loaders
 from server.api.graphql.node import IdInput, Node
-from server.api.graphql.points import DeletePointsInput, InstanceRestoreInput, RestorePoint, VolumeRestoreInput
+from server.api.graphql.points import (
+    DeletePointSetInput,
+    DeletePointSetPayload,
+    DeletePointsInput,
+    InstanceRestoreInput,
+    RestorePoint,
+    VolumeRestoreInput,
+)
 from server.api.graphql.policies import Policy
 from server.api.graphql.policy_inputs import StartPolicyInput
 from server.api.graphql.repositories import AddRepositoryInput, Repository, RepositoryPayload
 from server.api.graphql.resources import RescanInput, Resource
 from server.api.graphql.scalars import local_id, split_id
 from server.api.graphql.sessions import Session, SessionPayload, Task
+from server.api.graphql.sla_templates import SlaTemplate
+from server.api.graphql.storage_templates import StorageTemplate
 from server.api.graphql.upkeep import CheckRepositoryInput, VerifyPointsInput
 from server.domain import session as domain
 from server.domain.errors import InvalidInput
@@ -28,6 +38,7 @@ from server.services import (
     lists,
     maintenance,
     points,
+    prices,
     protection,
     repositories,
     repository_rescans,
@@ -48,6 +59,8 @@ FINDERS: dict[str, tuple[lists.Noun, Callable[[Any], Node]]] = {
     "RestorePoint": ("points", RestorePoint.of),
     "Session": ("sessions", Session.of),
     "Task": ("tasks", Task.of),
+    "SlaTemplate": ("sla_templates", SlaTemplate.of),
+    "StorageTemplate": ("storage_templates", StorageTemplate.of),
 }
 
 
@@ -92,6 +105,7 @@ async def start_policy(info: Info, input: StartPolicyInput) -> SessionPayload:
         context.who(),
         local_id("Policy", input.id),
         backup=input.backup,
+        archive=input.archive,
         dry_run=input.dry_run,
         key=session_key(context, "startPolicy", input.client_mutation_id),
     )
@@ -283,7 +297,38 @@ async def delete_restore_points(info: Info, input: DeletePointsInput) -> Session
     return _payload(started, input.client_mutation_id)
 
 
+async def delete_restore_point_set(info: Info, input: DeletePointSetInput) -> DeletePointSetPayload:
+    context = info.context
+    started = await in_thread(
+        points.delete_set,
+        context.app,
+        context.who(),
+        [local_id("Resource", id, "resourceIds") for id in input.resource_ids],
+        input.set,
+        dry_run=input.dry_run,
+        key=session_key(context, "deleteRestorePointSet", input.client_mutation_id),
+    )
+    return DeletePointSetPayload(
+        session=None if started.session is None else Session.of(started.session),
+        count=started.count,
+        client_mutation_id=input.client_mutation_id,
+    )
+
+
 async def cancel_session(info: Info, input: IdInput) -> SessionPayload:
     context = info.context
     asked = await in_thread(tasks.request_cancel, context.app, context.who(), local_id("Session", input.id))
     return _payload(asked, input.client_mutation_id)
+
+
+async def refresh_prices(info: Info, input: RefreshPricesInput) -> SessionPayload:
+    context = info.context
+    started = await in_thread(
+        prices.refresh,
+        context.app,
+        context.who(),
+        input.regions,
+        dry_run=input.dry_run,
+        key=session_key(context, "refreshPrices", input.client_mutation_id),
+    )
+    return _payload(started, input.client_mutation_id)

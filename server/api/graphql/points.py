@@ -14,49 +14,31 @@ from server.api.graphql.context import Info
 from server.api.graphql.loaders import loaders
 from server.api.graphql.node import Node
 from server.api.graphql.permissions import requires
+from server.api.graphql.point_types import BaseCost, Damage, PointDisk
 from server.api.graphql.policies import Policy
 from server.api.graphql.repositories import Repository
 from server.api.graphql.resources import Resource
-from server.api.graphql.scalars import JSON, Health, Leg, Long, PointState, RetrievalMode, global_id, local_id
+from server.api.graphql.scalars import (
+    JSON,
+    Frequency,
+    Health,
+    Leg,
+    Long,
+    PointState,
+    RetrievalMode,
+    global_id,
+    local_id,
+)
 from server.domain import restore as domain
 from server.domain.access import Role
 from server.ports import Order, Where
+from server.services.points import PointSet
 
 if TYPE_CHECKING:
     from server.api.graphql.sessions import Session, SessionPayload
 
 LazySession = Annotated["Session", strawberry.lazy("server.api.graphql.sessions")]
 LazySessionPayload = Annotated["SessionPayload", strawberry.lazy("server.api.graphql.sessions")]
-
-
-@requires(Role.VIEWER)
-@strawberry.type
-class PointDisk:
-    disk_id: str
-    device: str
-    size_bytes: Long
-    snapshot_id: str | None
-
-
-@requires(Role.VIEWER)
-@strawberry.type(description="Bytes from start to before end. Without a disk: nothing of the point can be read.")
-class DamagedRange:
-    disk_id: str | None
-    start: Long
-    end: Long
-
-
-@requires(Role.VIEWER)
-@strawberry.type(description="What a check found wrong; more: ranges besides the listed ones.")
-class Damage:
-    found_at: datetime
-    ranges: list[DamagedRange]
-    more: int
-
-    @classmethod
-    def of(cls, record: domain.Damage) -> Damage:
-        ranges = [DamagedRange(disk_id=one.disk_id or None, start=Long(one.start), end=Long(one.end)) for one in record.ranges]
-        return cls(found_at=record.found_at, ranges=ranges, more=record.more)
 
 
 @strawberry.enum(description="How a point's content was last compared with what was read from the source.")
@@ -79,6 +61,9 @@ class RestorePoint(Node):
     size_bytes: Long
     stored_bytes: Long
     is_change_tracking_base: bool
+    flags: list[Frequency] = strawberry.field(description="The schedules it counts for; none: it is temporary.")
+    manual: bool = strawberry.field(description="Made by hand, outside every policy and chain.")
+    slot_at: datetime | None = strawberry.field(description="When the run that made it was planned.")
     health: Health = strawberry.field(description="INCOMPLETE: part of it cannot be read; the next backup heals what it can.")
     damage: Damage | None
     proven_at: datetime | None
@@ -101,6 +86,9 @@ class RestorePoint(Node):
             size_bytes=Long(record.size_bytes),
             stored_bytes=Long(record.stored_bytes),
             is_change_tracking_base=record.base,
+            flags=list(record.flags),
+            manual=record.manual,
+            slot_at=record.slot_at,
             health=record.health,
             damage=None if record.damage is None else Damage.of(record.damage),
             proven_at=record.proven_at,
@@ -136,7 +124,19 @@ class RestorePoint(Node):
         found = await loaders(info.context).repositories.load(self.record.repository_id)
         return None if found is None else Repository.of(found)
 
-    @strawberry.field(description="Of an archive: the backup it was made from, while the appliance knows it.")
+    @strawberry.field(description="Why it is still there, or why the next pass of retention deletes it.")
+    async def kept_because(self, info: Info) -> str:
+        return await loaders(info.context).kept_because.load(self.record)
+
+    @strawberry.field(description="Of the change-tracking base: what holding it costs.")
+    async def base_cost(self, info: Info) -> BaseCost | None:
+        if not self.record.base:
+            return None
+        return BaseCost.of(self.record, await loaders(info.context).prices.load(self.record.region))
+
+    @strawberry.field(
+        description="What it was made from, while the appliance knows it: an archive's backup, a replica's snapshot."
+    )
     async def source(self, info: Info) -> RestorePoint | None:
         if self.record.source_id is None:
             return None
@@ -155,7 +155,10 @@ class RestorePoint(Node):
         if self.record.leg is not domain.Leg.ARCHIVE or self.record.repository_id is None:
             return None
         found = await loaders(info.context).repositories.load(self.record.repository_id)
-        return None if found is None else ArchiveCost.of(self.record, found, info.context.app.clock.now())
+        if found is None:
+            return None
+        prices = await loaders(info.context).prices.load(found.region)
+        return ArchiveCost.of(self.record, found, prices, info.context.app.clock.now())
 
     @strawberry.field(description="The disks inside; for snapshots with their snapshot ids.")
     def disks(self, info: Info) -> list[PointDisk]:
@@ -233,6 +236,29 @@ class DeletePointsInput:
     ids: list[strawberry.ID]
     dry_run: bool = False
     client_mutation_id: str | None = None
+
+
+strawberry.enum(
+    PointSet,
+    description="ALL_SNAPSHOTS: with replicas and those made by hand; LOCAL_SNAPSHOTS, REPLICAS: of policies; "
+    "STANDARD_BACKUPS: all but archives.",
+)
+
+
+@strawberry.input
+class DeletePointSetInput:
+    resource_ids: list[strawberry.ID]
+    set: PointSet
+    dry_run: bool = False
+    client_mutation_id: str | None = None
+
+
+@requires(Role.VIEWER)
+@strawberry.type(description="session is null for a dry run, and when there is nothing to delete.")
+class DeletePointSetPayload:
+    session: LazySession | None
+    count: int
+    client_mutation_id: str | None
 
 
 @strawberry.input
@@ -346,3 +372,10 @@ class PointMutation:
         from server.api.graphql.operations import delete_restore_points
 
         return await delete_restore_points(info, input)
+
+    @strawberry.mutation(description="Delete all points of these resources that belong to a set.")
+    @requires(Role.OPERATOR)
+    async def delete_restore_point_set(self, info: Info, input: DeletePointSetInput) -> DeletePointSetPayload:
+        from server.api.graphql.operations import delete_restore_point_set
+
+        return await delete_restore_point_set(info, input)

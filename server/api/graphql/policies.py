@@ -9,7 +9,6 @@ from uuid import UUID
 
 import strawberry
 
-from server.api.graphql.accounts import Account
 from server.api.graphql.connections import Connection, Direction, connect, ordering
 from server.api.graphql.context import Info, in_thread
 from server.api.graphql.loaders import loaders
@@ -33,9 +32,15 @@ from server.ports import Order, Where
 from server.services import claims, policies
 
 if TYPE_CHECKING:
+    from server.api.graphql.forecasts import Forecast
     from server.api.graphql.sessions import Session, SessionPayload
+    from server.api.graphql.sla_templates import SlaTemplate
+    from server.api.graphql.storage_templates import StorageTemplate
 
+LazyForecast = Annotated["Forecast", strawberry.lazy("server.api.graphql.forecasts")]
 LazySession = Annotated["Session", strawberry.lazy("server.api.graphql.sessions")]
+LazySlaTemplate = Annotated["SlaTemplate", strawberry.lazy("server.api.graphql.sla_templates")]
+LazyStorageTemplate = Annotated["StorageTemplate", strawberry.lazy("server.api.graphql.storage_templates")]
 LazySessionPayload = Annotated["SessionPayload", strawberry.lazy("server.api.graphql.sessions")]
 
 
@@ -103,6 +108,22 @@ class Policy(Node):
     async def archive_repository(self, info: Info) -> Repository | None:
         return await _repository(info, self.record.archive_repository_id)
 
+    @strawberry.field(description="Of SLA policies: what they promise.")
+    async def sla_template(self, info: Info) -> LazySlaTemplate | None:
+        from server.api.graphql.sla_templates import SlaTemplate
+
+        if self.record.sla_template_id is None:
+            return None
+        return SlaTemplate.of(await loaders(info.context).sla_templates.load(self.record.sla_template_id))
+
+    @strawberry.field(description="Of SLA policies: where backups and archives go.")
+    async def storage_template(self, info: Info) -> LazyStorageTemplate | None:
+        from server.api.graphql.storage_templates import StorageTemplate
+
+        if self.record.storage_template_id is None:
+            return None
+        return StorageTemplate.of(await loaders(info.context).storage_templates.load(self.record.storage_template_id))
+
     @strawberry.field
     async def last_session(self, info: Info) -> LazySession | None:
         from server.api.graphql.sessions import Session
@@ -111,6 +132,12 @@ class Policy(Node):
             return None
         found = await loaders(info.context).sessions.load(self.record.last_session_id)
         return None if found is None else Session.of(found)
+
+    @strawberry.field(description="What its next days will make and delete; a disabled policy's, were it enabled.")
+    async def forecast(self, info: Info, days: int = 14) -> LazyForecast:
+        from server.api.graphql.forecasts import of_policy
+
+        return await of_policy(info, self.record, days)
 
     @strawberry.field(description="How many present resources the policy covers now.")
     async def resource_count(self, info: Info) -> int:
@@ -318,7 +345,7 @@ class PolicyMutation:
     async def disable_policy(self, info: Info, input: IdInput) -> PolicyPayload:
         return await _set_enabled(info, input, enabled=False)
 
-    @strawberry.mutation(description="Run the policy now: snapshots, and backups unless backup is false.")
+    @strawberry.mutation(description="Run the policy now: snapshots; backups unless backup is false; archives if asked for.")
     @requires(Role.OPERATOR)
     async def start_policy(self, info: Info, input: StartPolicyInput) -> LazySessionPayload:
         from server.api.graphql.operations import start_policy

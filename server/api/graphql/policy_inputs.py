@@ -71,13 +71,13 @@ class ScopeInput:
         )
 
 
-@strawberry.input(description="Where copies of the snapshots of some Regions go; without Regions, of all that no other one names.")
+@strawberry.input(description="Where copies of some Regions' snapshots go; without Regions, of all that no other one names.")
 class ReplicaTargetInput:
     account_id: strawberry.ID
     region: str
     regions: list[str] = strawberry.field(default_factory=list)
     encrypt: bool = False
-    kms_key: str | None = strawberry.field(default=None, description="Key id, alias or ARN; null: the Region's default EBS key.")
+    kms_key: str | None = strawberry.field(default=None, description="Key id, alias or ARN; null: the default EBS key.")
     key_usage: KeyUsage = KeyUsage.ALL
 
     def read(self, path: str) -> replicas.ReplicaTarget:
@@ -91,7 +91,7 @@ class ReplicaTargetInput:
         )
 
 
-@strawberry.input(description="A file that is in the guest already; %policy%, %instance% and others are replaced in its arguments.")
+@strawberry.input(description="A file in the guest; %policy%, %instance% and other variables are replaced in its arguments.")
 class ScriptInput:
     path: str
     arguments: str = ""
@@ -154,8 +154,8 @@ class RetentionInput:
 
 
 @strawberry.input(
-    description="Mail about the policy's sessions. Outcomes and lastAttemptOnly: of scheduled policies; onlyMissed and atMinute "
-    "(of the next day, UTC; null: at once): of SLA policies."
+    description="Mail about the policy's sessions. Outcomes and lastAttemptOnly are for scheduled policies; onlyMissed, atMinute "
+    "(of the next day, UTC; null: at once) for SLA policies."
 )
 class NotificationsInput:
     recipients: list[str]

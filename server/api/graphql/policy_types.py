@@ -83,7 +83,7 @@ async def _resources(info: Info, ids: tuple[UUID, ...]) -> list[Resource]:
 
 
 @requires(Role.VIEWER)
-@strawberry.type(description="Where copies of the snapshots of some Regions go; without Regions, of all that no other one names.")
+@strawberry.type(description="Where copies of some Regions' snapshots go; without Regions, of all that no other one names.")
 class ReplicaTarget:
     record: strawberry.Private[replicas.ReplicaTarget]
     regions: list[str]

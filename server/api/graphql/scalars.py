@@ -13,6 +13,7 @@ from graphql import GraphQLError, ValueNode, value_from_ast_untyped
 from strawberry.types.scalar import ScalarDefinition
 
 from server.domain.access import Role
+from server.domain.cost import PriceSource
 from server.domain.errors import InvalidInput
 from server.domain.health import CheckLevel
 from server.domain.periods import Frequency, Ordinal, Unit, Weekday
@@ -82,7 +83,7 @@ for _kind in (
     *(State, SessionKind, Level, Leg, PointState),
     *(AccountState, StorageKind, RepositoryState, SelectionMode, Weekday, Ordinal),
     *(StorageClass, Encryption, CheckLevel, Health, RetrievalState, RetrievalMode),
-    *(Frequency, PolicyKind, KeyUsage),
+    *(Frequency, PolicyKind, KeyUsage, PriceSource),
 ):
     strawberry.enum(_kind)
 strawberry.enum(Unit, name="PeriodUnit")
@@ -102,6 +103,7 @@ __all__ = [
     "Ordinal",
     "PointState",
     "PolicyKind",
+    "PriceSource",
     "RepositoryState",
     "RetrievalMode",
     "RetrievalState",

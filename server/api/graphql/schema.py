@@ -21,17 +21,23 @@ from server.api.graphql.accounts import Account, AccountMutation, AccountQuery
 from server.api.graphql.archives import ArchiveMutation, ArchiveQuery
 from server.api.graphql.context import Context, Info
 from server.api.graphql.errors import Errors
+from server.api.graphql.estimates import EstimateMutation, EstimateQuery
 from server.api.graphql.executor import FastExecutor
+from server.api.graphql.forecasts import ForecastQuery
 from server.api.graphql.limits import TOKENS_MAX, Figures, Measure, check_figures, check_size
 from server.api.graphql.node import Node
 from server.api.graphql.overview import OverviewQuery
 from server.api.graphql.permissions import Public, needed, requires
 from server.api.graphql.points import PointMutation, PointQuery, RestorePoint
 from server.api.graphql.policies import Policy, PolicyMutation, PolicyQuery
+from server.api.graphql.policy_preview import PolicyPreviewQuery
+from server.api.graphql.preferences import PreferencesMutation, PreferencesQuery
 from server.api.graphql.repositories import Repository, RepositoryMutation, RepositoryQuery
 from server.api.graphql.resources import Resource, ResourceMutation, ResourceQuery
 from server.api.graphql.scalars import SCALARS
 from server.api.graphql.sessions import Session, SessionMutation, SessionQuery, Task
+from server.api.graphql.sla_templates import SlaTemplate, SlaTemplateMutation, SlaTemplateQuery
+from server.api.graphql.storage_templates import StorageTemplate, StorageTemplateMutation, StorageTemplateQuery
 from server.api.graphql.subscriptions import Subscription
 from server.api.graphql.upkeep import UpkeepMutation
 from server.domain.access import Role
@@ -47,9 +53,15 @@ class Query(
     ResourceQuery,
     AccountQuery,
     PolicyQuery,
+    PolicyPreviewQuery,
+    ForecastQuery,
+    PreferencesQuery,
     RepositoryQuery,
+    SlaTemplateQuery,
+    StorageTemplateQuery,
     PointQuery,
     ArchiveQuery,
+    EstimateQuery,
     SessionQuery,
 ):
     @strawberry.field(description="Anything by its id; null when it is gone.")
@@ -68,8 +80,12 @@ class Mutation(
     RepositoryMutation,
     UpkeepMutation,
     PolicyMutation,
+    PreferencesMutation,
+    SlaTemplateMutation,
+    StorageTemplateMutation,
     PointMutation,
     ArchiveMutation,
+    EstimateMutation,
     SessionMutation,
 ):
     pass
@@ -198,7 +214,7 @@ def make_schema() -> Schema:
         query=Query,
         mutation=Mutation,
         subscription=Subscription,
-        types=[Account, Resource, Policy, Repository, RestorePoint, Session, Task, User],
+        types=[Account, Resource, Policy, Repository, RestorePoint, Session, SlaTemplate, StorageTemplate, Task, User],
         extensions=[Errors, Gate],
         execution_context_class=FastExecutor,
         config=StrawberryConfig(scalar_map=SCALARS),

@@ -17,6 +17,7 @@ from server.demo.once import Once, Reused
 
 VOLUME_GIB_MAX = {"standard": 1024, "gp2": 16384, "gp3": 65536, "io1": 16384, "io2": 65536, "st1": 16384, "sc1": 16384}
 VOLUME_GIB_MIN = {"io1": 4, "io2": 4, "st1": 125, "sc1": 125}
+WINDOWS_PRODUCT = "bp-6ba54002"  # the billing product of Windows, which makes an image a Windows image
 
 
 class DemoEc2Response(EC2Response):
@@ -243,6 +244,7 @@ class DemoEc2Response(EC2Response):
             root_device_name=self._get_param("RootDeviceName"),
             architecture=self._get_param("Architecture"),
             virtualization_type=self._get_param("VirtualizationType"),
+            platform="windows" if WINDOWS_PRODUCT in self._get_param("BillingProducts", []) else None,
         )
         image.add_tags(self._parse_tag_specification().get("image", {}))
         return ActionResult({"ImageId": image.id})
@@ -264,6 +266,7 @@ class DemoEc2Response(EC2Response):
             mappings,
             root_device_name=instance.root_device_name,
             architecture=instance.architecture,
+            platform=instance.platform,
         )
         image.instance_id = instance.id
         image.add_tags(tags.get("image", {}))

@@ -167,6 +167,8 @@ class DemoEc2Backend(EC2Backend):
         except InvalidInstanceTypeError:
             raise EC2ClientError("InvalidParameterValue", f"Invalid value '{options['instance_type']}' for InstanceType.")
         for instance in reservation.instances:
+            instance.platform_details = getattr(image, "platform_details", "Linux/UNIX")  # type: ignore[attr-defined]  # shown
+            instance.usage_operation = getattr(image, "usage_operation", "RunInstances")  # type: ignore[attr-defined]  # shown
             self._apply_performance(instance, options["block_device_mappings"])
         return reservation
 

@@ -14,6 +14,14 @@ class MappedImage(Ami):
 
     mappings: list[dict[str, Any]]
 
+    @property
+    def platform_details(self) -> str:
+        return "Windows" if self.platform == "windows" else "Linux/UNIX"
+
+    @property
+    def usage_operation(self) -> str:
+        return "RunInstances:0002" if self.platform == "windows" else "RunInstances"
+
     @classmethod
     def build(
         cls, backend: Any, name: str, description: str, mappings: list[dict[str, Any]], facts: dict[str, Any]
@@ -34,6 +42,7 @@ class MappedImage(Ami):
             root_device_type="ebs",
             root_device_name=root,
             region_name=f"{backend.region_name}a",
+            platform=facts.get("platform"),
         )
         backend.snapshots.pop(image.ebs_snapshot.id)  # moto's own; nothing refers to it once the mappings are ours
         backend.blocks.delete(image.ebs_snapshot.id)

@@ -27,6 +27,7 @@ class Pace:
     volume: float = 0.4
     attachment: float = 0.3
     instance: float = 1.0
+    command: float = 0.5  # in a guest, through Systems Manager
     retrieval: float = 10.0  # of an archived object by standard retrieval
 
     @classmethod

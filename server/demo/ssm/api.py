@@ -11,8 +11,7 @@ from uuid import uuid4
 
 from moto.core.responses import ActionResult, EmptyResult
 from moto.ec2.models import ec2_backends
-from moto.iam.models import iam_backends
-from moto.ssm.models import SimpleSystemManagerBackend, ssm_backends
+from moto.ssm.models import ParameterDict, SimpleSystemManagerBackend, ssm_backends
 from moto.ssm.responses import SimpleSystemManagerResponse
 
 from server.demo import clock, identity
@@ -20,7 +19,7 @@ from server.demo.ec2.lifecycle import Pace
 from server.demo.errors import AwsError
 from server.demo.ssm import documents
 from server.demo.ssm.commands import RUNNING, Command, Invocation
-from server.demo.ssm.guests import Guest
+from server.demo.ssm.guests import Guest, Result
 
 TARGETS_MAX: Final = 50  # instances one command can name
 COMMENT_MAX: Final = 100
@@ -34,6 +33,13 @@ def _dictionaries() -> defaultdict[str, dict[str, str]]:
     return defaultdict(dict)
 
 
+class KeptParameters(ParameterDict):
+    """Of a kind that can be pickled."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return KeptParameters, (self.account_id, self.region_name), self.__dict__, None, iter(self.items())
+
+
 class DemoSsmBackend(SimpleSystemManagerBackend):
     """``guests``: what people set for an instance; ``commands``: by id, oldest first."""
 
@@ -41,6 +47,7 @@ class DemoSsmBackend(SimpleSystemManagerBackend):
 
     def __init__(self, region_name: str, account_id: str) -> None:
         super().__init__(region_name, account_id)
+        self._parameters = KeptParameters(account_id, region_name)
         self._resource_tags = defaultdict(_dictionaries)  # moto's has a lambda, which cannot be kept
         self.guests: dict[str, Guest] = {}
         self.commands: dict[str, Command] = {}
@@ -69,12 +76,8 @@ class DemoSsmBackend(SimpleSystemManagerBackend):
 
     def role_of(self, instance: Any) -> str | None:
         """The ARN of the role in the instance's profile."""
-        profile = instance.iam_instance_profile
-        if not profile:
-            return None
-        name = str(profile.get("Arn") or profile.get("Name") if isinstance(profile, Mapping) else profile).rsplit("/", 1)[-1]
-        profiles = iam_backends[self.account_id]["aws"].instance_profiles.values()
-        roles = [role for each in profiles if each.name == name for role in each.roles]
+        association = instance.ec2_backend.iam_instance_profile_associations.get(instance.id)
+        roles = association.iam_instance_profile.roles if association else []
         return str(roles[0].arn) if roles else None
 
     def forget_old(self) -> None:
@@ -94,10 +97,11 @@ class DemoSsmResponse(SimpleSystemManagerResponse):
     def describe_instance_information(self) -> ActionResult:
         asked = {entry["Key"]: entry["Values"] for entry in self._get_param("Filters") or []}
         asked |= {entry["key"]: entry["valueSet"] for entry in self._get_param("InstanceInformationFilterList") or []}
-        backend = self.backend
         instances = ec2_backends[self.current_account][self.region].all_instances()
-        known = [each for each in instances if each.state not in _GONE and backend.ping(each) is not None]
-        found = [self._information(each) for each in known if _matches(self._information(each), each, asked)]
+        if ids := set(asked.get("InstanceIds", ())):
+            instances = [each for each in instances if each.id in ids]
+        known = [(each, self._information(each)) for each in instances if each.state not in _GONE]
+        found = [facts for each, facts in known if facts["PingStatus"] is not None and _matches(facts, each, asked)]
         return ActionResult(self._page("InstanceInformationList", found, low=5))
 
     def _information(self, instance: Any) -> dict[str, Any]:
@@ -114,7 +118,7 @@ class DemoSsmResponse(SimpleSystemManagerResponse):
             "PlatformVersion": guest.platform_version or ("10.0.20348" if windows else "2023"),
             "ResourceType": "EC2Instance",
             "IPAddress": instance.private_ip,
-            "ComputerName": instance.private_dns,
+            "ComputerName": instance.private_dns_name,
             "IamRole": "" if role is None else role.rsplit("/", 1)[-1],
         }
 
@@ -173,12 +177,12 @@ class DemoSsmResponse(SimpleSystemManagerResponse):
 
     def _send(self, instance: Any, name: str, parameters: Mapping[str, list[str]], timeout: int) -> Invocation:
         guest, online = self.backend.guest(instance.id), self.backend.ping(instance) == "Online"
-        result = documents.Result(-1)
+        result = Result(-1)
         if online:
             result = documents.carry_out(name, parameters, guest, instance, self.backend.role_of(instance))
         return Invocation(
             instance_id=instance.id,
-            instance_name=instance.private_dns,
+            instance_name=instance.private_dns_name,
             sent_at=time.time(),
             seconds=self.backend.pace.command,
             delivery_limit=float(timeout),
@@ -289,6 +293,16 @@ def _command_matches(command: Command, key: str, value: str) -> bool:
     if key == "ExecutionStage":
         return (command.status()[0] in RUNNING) is (value == "Executing")
     return True  # the status is looked at where it is shown
+
+
+def backend_of(instance_id: str) -> DemoSsmBackend | None:
+    """Of the account and Region an instance lives in."""
+    for account in list(ec2_backends.keys()):
+        for region in list(ec2_backends[account].keys()):
+            backend = ssm_backends[account][region]
+            if isinstance(backend, DemoSsmBackend) and backend.instance(instance_id) is not None:
+                return backend
+    return None
 
 
 def install(pace: Pace) -> None:

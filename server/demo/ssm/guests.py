@@ -1,8 +1,8 @@
 """What an emulated guest has and does: its agent, the scripts on its disk, its VSS writers.
 
 No command is ever executed. A guest knows commands by the scripts they name: one it has gives the result set for it; one it
-lacks gives what the command itself says for that case (``[ ! -f PATH ]`` or ``Test-Path`` followed by a text and ``exit N``), or
-what a shell says of a file that is not there.
+lacks gives what the command itself says for that case (``[ ! -f PATH ]`` or ``Test-Path`` followed by a text and ``exit N``),
+or what a shell says of a file that is not there.
 """
 
 from __future__ import annotations

@@ -21,9 +21,9 @@ _UNPRINTABLE: Final = re.compile(r"[\x00-\x1f\x7f]")
 _WINDOWS_SYNTAX: Final = re.compile(r"[\x00-\x1f\x7f\"%^&|<>!`]")  # what cmd.exe acts upon, even inside quotes
 _STARTED_WITH: Final[Mapping[str, str]] = {
     "ps1": "powershell.exe -NoProfile -NonInteractive -ExecutionPolicy Bypass -File ",
-    "vbs": "cscript.exe //NoLogo //B ",
-    "js": "cscript.exe //NoLogo //B ",
-    "wsf": "cscript.exe //NoLogo //B ",
+    "vbs": "cscript.exe //NoLogo ",
+    "js": "cscript.exe //NoLogo ",
+    "wsf": "cscript.exe //NoLogo ",
 }
 
 

@@ -138,7 +138,8 @@ def _adopted(aws: Aws, clock: Clock, job: SnapshotJob, memo: Json, snapshots: li
         "leftOut": [v["volumeId"] for v in memo["leftOut"]],
         "warnings": memo["warnings"],
     }
-    return Step(memo={**taken, "phase": "wait", "createdAt": _now(clock)}, wait=1.0, message=message, progress=0.0)
+    memo = {**taken, "phase": "wait", "createdAt": _now(clock)}
+    return Step(memo=memo, wait=1.0, message=message, progress=0.0, taken=True)
 
 
 def _wait(aws: Aws, clock: Clock, job: SnapshotJob, memo: Json) -> Step:
@@ -161,9 +162,16 @@ def _wait(aws: Aws, clock: Clock, job: SnapshotJob, memo: Json) -> Step:
         wait = min(POLL_LONGEST, max(1.0, age / 10))
         done = _progress(memo["volumes"], seen)
         return Step(memo=memo, wait=wait, message=f"{len(ready)} of {len(ours)} snapshots completed.", progress=done)
-    document = {key: memo[key] for key in ("instance", "volumes", "at", "consistency", "leftOut")}
+    document = {key: memo[key] for key in ("instance", "at", "consistency", "leftOut")}
+    document["volumes"] = [_with_data(volume, seen[volume["snapshotId"]]) for volume in memo["volumes"]]
     text = f"{len(ours)} snapshots completed."
     return Step(memo=document, done=True, message=text, progress=1.0, warnings=tuple(memo["warnings"]))
+
+
+def _with_data(volume: Json, snapshot: Json) -> Json:
+    """``dataBytes``: what the whole snapshot holds, where AWS says it."""
+    size = snapshot.get("FullSnapshotSizeInBytes")
+    return volume if size is None else {**volume, "dataBytes": size}
 
 
 def _marks(job: SnapshotJob) -> dict[str, str]:

@@ -4,13 +4,14 @@ import type {
   Leg,
   Ordinal,
   PeriodUnit,
+  PolicyPreviewQuery,
   RuleInput,
   RulePartsFragment,
   ScheduleInput,
   SchedulePartsFragment,
   Weekday,
 } from "../../../api/generated";
-import { dayRulePhrase, FREQUENCIES, hourName, WEEKDAYS } from "../../../format/calendar";
+import { FREQUENCIES, WEEKDAYS } from "../../../format/calendar";
 
 /** One leg of one frequency. `slots`: hours, weekday numbers (Monday 0) or months, by the frequency. Numbers are as typed. */
 export interface RuleDraft {
@@ -137,36 +138,30 @@ export function scheduleDraftOf(schedule: SchedulePartsFragment): ScheduleDraft 
   };
 }
 
-/** What a frequency takes over from a more frequent one, with the sentence that says so; null: chosen freely. */
-export interface Inherited {
-  readonly hour: string | null;
-  readonly day: string | null;
-}
+/** What the server says a schedule takes over from a more frequent one, by the input's path (`schedule.monthly.hour`). */
+export type InheritedTimes = PolicyPreviewQuery["previewPolicy"]["inherited"];
 
-export function inherited(schedule: ScheduleDraft, frequency: Frequency): Inherited {
-  const { WEEKLY: weekly, MONTHLY: monthly, [frequency]: own } = schedule.parts;
-  if ((frequency !== "MONTHLY" && frequency !== "YEARLY") || own.day.fixed) return { hour: null, day: null };
-  if (frequency === "YEARLY" && monthly.on && !monthly.day.fixed) {
-    return { hour: lockedTime("monthly"), day: "The same day as the monthly schedule, so that one restore point serves both." };
+/** The schedule with everything inherited filled in; the same object when nothing changes. */
+export function withInherited(schedule: ScheduleDraft, times: InheritedTimes): ScheduleDraft {
+  const parts = { ...schedule.parts };
+  for (const { path, hour, day } of times) {
+    const frequency = FREQUENCIES.find((each) => path.startsWith(`schedule.${each.toLowerCase()}.`));
+    if (!frequency) continue;
+    const part = parts[frequency];
+    if (hour !== null && part.hour !== hour) parts[frequency] = { ...part, hour };
+    if (day?.weekday && (part.day.ordinal !== day.ordinal || part.day.weekday !== day.weekday)) {
+      parts[frequency] = { ...parts[frequency], day: { ...part.day, ordinal: day.ordinal, weekday: day.weekday } };
+    }
   }
-  return { hour: weekly.on ? lockedTime("weekly") : null, day: null };
+  const changed = FREQUENCIES.some((frequency) => parts[frequency] !== schedule.parts[frequency]);
+  return changed ? { ...schedule, parts } : schedule;
 }
 
-function lockedTime(name: string): string {
-  return `The same time as the ${name} schedule, so that one restore point serves both. Choose a fixed day of the month to set another.`;
-}
-
-/** The schedule with everything inherited filled in. */
-export function settled(schedule: ScheduleDraft): ScheduleDraft {
-  const { WEEKLY: weekly } = schedule.parts;
-  const monthly = inherited(schedule, "MONTHLY").hour ? { ...schedule.parts.MONTHLY, hour: weekly.hour } : schedule.parts.MONTHLY;
-  const fromAbove = inherited(schedule, "YEARLY");
-  const yearly = {
-    ...schedule.parts.YEARLY,
-    hour: fromAbove.hour ? (fromAbove.day ? monthly.hour : weekly.hour) : schedule.parts.YEARLY.hour,
-    day: fromAbove.day ? monthly.day : schedule.parts.YEARLY.day,
-  };
-  return { ...schedule, parts: { ...schedule.parts, MONTHLY: monthly, YEARLY: yearly } };
+/** Why a field is not chosen here; null when it is. */
+export function lockReason(times: InheritedTimes, path: string): string | null {
+  const found = times.find((each) => each.path === path);
+  if (!found) return null;
+  return `As in the ${found.source.toLowerCase()} schedule, so that one restore point serves both. Choose a fixed day of the month to set another.`;
 }
 
 /** Rows of a frequency's grid. What has no place cannot be made; backups and archives exclude each other. */
@@ -178,6 +173,9 @@ export function legsOf(frequency: Frequency, part: PartDraft, places: Places): L
   });
 }
 
+/** Made from a snapshot of the same slot. An archive does without one that is kept. */
+const ON_SNAPSHOTS: readonly Leg[] = ["REPLICA", "BACKUP"];
+
 /** The part after a click on a slot: what is made from a snapshot needs one at its slot, so they move together. */
 export function toggled(part: PartDraft, leg: Leg, slot: number): PartDraft {
   const has = part.rules[leg].slots.includes(slot);
@@ -187,8 +185,8 @@ export function toggled(part: PartDraft, leg: Leg, slot: number): PartDraft {
     rules[each] = { ...rules[each], slots: on ? [...others, slot].sort((left, right) => left - right) : others };
   };
   put(leg, !has);
-  if (!has && leg !== "SNAPSHOT") put("SNAPSHOT", true);
-  if (has && leg === "SNAPSHOT") for (const other of ["REPLICA", "BACKUP", "ARCHIVE"] as const) put(other, false);
+  if (!has && ON_SNAPSHOTS.includes(leg)) put("SNAPSHOT", true);
+  if (has && leg === "SNAPSHOT") for (const other of ON_SNAPSHOTS) put(other, false);
   return { ...part, rules };
 }
 
@@ -231,7 +229,7 @@ export function wholeNumber(found: Record<string, string>, path: string, value: 
 }
 
 export function scheduleInputOf(draft: ScheduleDraft, places: Places): ScheduleInput {
-  const { timezone, days, perHour, parts } = settled(draft);
+  const { timezone, days, perHour, parts } = draft;
   const wanted = (frequency: Frequency): PartDraft | null => (parts[frequency].on || parts[frequency].saved ? parts[frequency] : null);
   const [daily, weekly, monthly, yearly] = [wanted("DAILY"), wanted("WEEKLY"), wanted("MONTHLY"), wanted("YEARLY")];
   const optional = (part: PartDraft, frequency: Frequency, leg: Leg): RuleInput | null =>
@@ -279,9 +277,4 @@ function ruleInput(part: PartDraft, leg: Leg): RuleInput {
 
 export function dayInput({ fixed, ordinal, weekday, day }: DayDraft): DayRuleInput {
   return fixed ? { ordinal: "FIRST", weekday: null, day } : { ordinal, weekday, day: null };
-}
-
-/** `first Sunday at 02:00`. */
-export function dayAndTime(part: PartDraft): string {
-  return `${dayRulePhrase({ ordinal: part.day.ordinal, weekday: part.day.fixed ? null : part.day.weekday, day: part.day.day })} at ${hourName(part.hour)}`;
 }

@@ -1,17 +1,17 @@
 import AttributeEditor from "@cloudscape-design/components/attribute-editor";
 import Autosuggest from "@cloudscape-design/components/autosuggest";
-import type { Candidate, TagCondition } from "./scope";
+import type { TagCondition } from "../draft";
 
-interface TagEditorProps {
+interface TagConditionsProps {
   readonly tags: readonly TagCondition[];
-  readonly candidates: readonly Candidate[];
+  /** Tags that exist, offered as suggestions. */
+  readonly known: readonly { readonly key: string; readonly value: string }[];
   readonly empty: string;
   readonly onChange: (tags: TagCondition[]) => void;
 }
 
-/** Tag conditions as rows of key and value, with the keys and values that exist as suggestions. */
-export function TagEditor({ tags, candidates, empty, onChange }: TagEditorProps) {
-  const known = candidates.flatMap((candidate) => candidate.tags);
+/** Tag conditions as rows of key and value. */
+export function TagConditions({ tags, known, empty, onChange }: TagConditionsProps) {
   const keys = distinct(known.map((tag) => tag.key));
   const change = (index: number, part: Partial<TagCondition>): void =>
     onChange(tags.map((tag, each) => (each === index ? { ...tag, ...part } : tag)));
