@@ -20,10 +20,12 @@ from server.adapters import messaging
 from server.adapters.aws import Boto3Aws
 from server.adapters.blobs.local import LocalBlobs
 from server.adapters.blobs.s3 import S3Blobs
+from server.adapters.blobs.s3_bucket import BUCKET_ACTIONS, OBJECT_ACTIONS
 from server.adapters.clock import SystemClock
 from server.adapters.db import Database
 from server.adapters.db.sealing import KEY_BYTES
 from server.adapters.ebs import EbsBlocks
+from server.adapters.kms import PERMISSIONS as KMS_PERMISSIONS
 from server.adapters.kms import AwsKms, key_region
 from server.adapters.passwords import Argon2Passwords
 from server.adapters.quota import Quotas
@@ -34,13 +36,14 @@ from server.ports import Blobs, Clock, Kms, Workload
 from server.repository.repository import KmsKey, Password, Secret
 from server.repository.repository import Repository as OpenRepository
 from server.repository.runtime import Runtime
-from server.services.context import Services
+from server.services.context import Services, StoragePermissions
 from server.settings import Settings
 from server.workloads import workloads
 
 OPEN_REPOSITORIES: Final = 16  # kept open per process; one more closes the one unused longest
 WAIT_MAX_SECONDS: Final = 15.0
 APPLIANCE_ID: Final = "appliance-id"
+STORAGE_PERMISSIONS: Final = StoragePermissions(bucket=BUCKET_ACTIONS, objects=OBJECT_ACTIONS, key=KMS_PERMISSIONS)
 
 _log = logging.getLogger(__name__)
 
@@ -95,6 +98,7 @@ def build(settings: Settings) -> App:
         open_kms=shelf.kms,
         owner_id=shelf.owner_id,
         data_slots=threading.BoundedSemaphore(settings.worker_threads),
+        storage_permissions=STORAGE_PERMISSIONS,
     )
     return App(
         settings=settings,

@@ -6,14 +6,15 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, Protocol
 
-from server.adapters.blobs.s3_bucket import BUCKET_PERMISSIONS, OBJECT_PERMISSIONS
+from server.adapters.blobs.s3_bucket import BUCKET_ACTIONS, OBJECT_ACTIONS
 from server.adapters.kms import PERMISSIONS as KMS_PERMISSIONS
 from server.domain.errors import InvalidInput
+from server.services.configuration_roles import PERMISSIONS as CHECKS
 from server.services.prices import PERMISSIONS as PRICES
 from server.workloads import WORKLOADS
 
-REPOSITORY_OBJECTS: Final = tuple(sorted({action for needed in OBJECT_PERMISSIONS.values() for action in needed}))
-REPOSITORY_BUCKET: Final = tuple(sorted({action for needed in BUCKET_PERMISSIONS.values() for action in needed}))
+REPOSITORY_OBJECTS: Final = OBJECT_ACTIONS
+REPOSITORY_BUCKET: Final = BUCKET_ACTIONS
 ACCOUNT: Final = ("ec2:DescribeRegions", "sts:GetCallerIdentity")
 _VERSION: Final = "2012-10-17"  # of the policy language; AWS knows one newer than 2008
 
@@ -44,7 +45,7 @@ def permission_policy(
     if not chosen:
         known = ", ".join(workload.kind for workload in workloads)
         raise InvalidInput(f"There is no workload {only!r}.", remedy=f"Known ones: {known}.")
-    statements = [_statement("Account", ACCOUNT), _statement("Prices", PRICES)]
+    statements = [_statement("Account", ACCOUNT), _statement("Prices", PRICES), _statement("Checks", CHECKS)]
     for workload in chosen:
         statements += _of_workload(workload.kind, workload.permissions)
     names = buckets or ("BUCKET",)

@@ -90,6 +90,11 @@ class BlockStore:
     def find(self, name: str) -> Disk | None:
         return self._find(self._ledger.reader, name)
 
+    def find_now(self, name: str) -> Disk | None:
+        """As ``find``, but sees what the transaction under way has made."""
+        with self._ledger.write() as db:
+            return self._find(db, name)
+
     def count(self, name: str) -> int:
         """How many blocks were ever written, the transaction under way included."""
         with self._ledger.write() as db:

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from server.demo import mass
 from server.demo.blockstore import BLOCK_SIZE, BlockStore, Disk
 from server.demo.clock import CLOCK
 from server.demo.control_plane import ControlPlane
@@ -58,6 +59,9 @@ class Control:
             return dict(sorted(self._faults.calls.items()))
         if path == "clock":
             return await self._answer_clock(request)
+        if path == "seed" and request.method == "POST":
+            crowd = mass.Crowd.parse(json.loads(await request.read(16_384)))
+            return await asyncio.to_thread(self._seed, crowd)
         if path == "faults":
             return await self._answer_faults(request)
         if guest := _GUEST.match(path):
@@ -97,6 +101,10 @@ class Control:
     async def _answer_guest(self, request: Request, instance_id: str, *, commands: bool) -> Any:
         change = json.loads(await request.read(262_144) or b"{}") if request.method == "POST" else None
         return await asyncio.to_thread(self._guest, request.method, instance_id, change, commands)
+
+    def _seed(self, crowd: mass.Crowd) -> Any:
+        with self._plane.changing():
+            return mass.seed(crowd, self._blocks)
 
     def _guest(self, method: str, instance_id: str, change: Any, commands: bool) -> Any:
         with self._plane.changing() if method != "GET" else self._plane.lock:

@@ -28,7 +28,7 @@ from moto.backends import get_backend, list_of_moto_modules
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 from werkzeug.test import run_wsgi_app
 
-from server.demo import iam, kms, moto_time, sts
+from server.demo import changes, iam, kms, moto_time, sts
 from server.demo.ec2 import backend as ec2_backend
 from server.demo.ec2.lifecycle import Pace
 from server.demo.pricing import api as pricing
@@ -37,7 +37,9 @@ from server.demo.state import Memory
 
 log = logging.getLogger(__name__)
 
-READS = ("Describe", "Get", "List", "Search", "Lookup", "Simulate", "Head")
+READS = (
+    "Describe", "Get", "List", "Search", "Lookup", "Simulate", "Head", "Encrypt", "Decrypt", "ReEncrypt", "GenerateDataKey",
+)  # fmt: skip
 _MODULE_OF = {"monitoring": "cloudwatch", "email": "ses", "elasticfilesystem": "efs", "elasticloadbalancing": "elbv2"}
 
 
@@ -85,17 +87,23 @@ class ControlPlane:
                 if self._memory.grown():
                     self._memory.save()
                 return reply
-            with self.changing():
+            with self.changing(records_only=operation_of(request) in changes.SMALL.get(module, ())):
                 return self._ask(request, caller)
 
     @contextmanager
-    def changing(self) -> Iterator[None]:
-        """For changes of moto's objects made without a request: the lock, one transaction, and the save."""
+    def changing(self, *, records_only: bool = False) -> Iterator[None]:
+        """For changes of moto's objects: the lock, one transaction, and the save.
+
+        ``records_only``: nothing is changed but records noted as changed; saving those is quick in an account of any size.
+        """
         with self.lock, self._ledger.write():
             try:
                 yield
             finally:
-                self._memory.save()
+                if records_only:
+                    self._memory.save_changes()
+                else:
+                    self._memory.save()
 
     def _ask(self, request: Request, caller: Caller) -> Reply:
         try:

@@ -186,7 +186,7 @@ class EbsDirect:
     def _start(self, caller: Caller, request: Request) -> Reply:
         asked = _document(request.body)
         upload = self._checked_upload(caller, asked)
-        with self._plane.changing():
+        with self._plane.changing(records_only=True):
             once = self._once(caller, asked)
             if once and once.result:
                 snapshot, _ = self._find(caller, once.result)
@@ -280,7 +280,7 @@ class EbsDirect:
         count = headers.get("x-amz-changedblockscount", "")
         if not count.isdigit():
             raise invalid("INVALID_PARAMETER_VALUE", "ChangedBlocksCount is required.")
-        with self._plane.changing():
+        with self._plane.changing(records_only=True):
             snapshot, disk = self._find(caller, snapshot_id)
             if not snapshot.uploading and snapshot.volume.id == uploads.UPLOAD_VOLUME_ID:
                 return _json(202, {"Status": snapshot.status})  # a repeated call, as after a lost reply

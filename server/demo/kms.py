@@ -11,7 +11,7 @@ from moto.core.utils import unix_time
 from moto.kms.models import Alias, Grant, Key, KmsBackend, kms_backends
 from moto.kms.responses import KmsResponse
 
-from server.demo import identity, policies
+from server.demo import changes, identity, policies
 from server.demo.errors import AwsError
 
 _ARN = re.compile(r"arn:aws:kms:([a-z0-9-]+):(\d{12}):((?:key|alias)/.+)$")
@@ -129,7 +129,12 @@ class DemoKmsBackend(KmsBackend):
                 return known.id, known.token
         grant.created_at, grant.issuing_account = unix_time(), f"arn:aws:iam::{key.account_id}:root"  # type: ignore[attr-defined]  # ours alone
         key.grants[grant.id] = grant
+        changes.note("kms", self, "keys", key.id)
         return grant.id, grant.token
+
+    def revoke_grant(self, key_id: str, grant_id: str) -> None:
+        changes.note("kms", self, "keys", self.any_id_to_key_id(key_id))
+        super().revoke_grant(key_id, grant_id)
 
 
 def _aws_managed_policy(service: str, key: Key) -> str:
@@ -209,6 +214,7 @@ class DemoKmsResponse(KmsResponse):
             if not retires and not (key.account_id == self.current_account and permits(key, caller, "kms:RetireGrant")):
                 raise _denied(caller, "kms:RetireGrant", key.arn)
             key.grants.pop(grant.id)
+            changes.note("kms", kms_backends[key.account_id][self.region], "keys", key.id)
             return "{}"
         raise AwsError("NotFoundException", "There is no such grant.")
 

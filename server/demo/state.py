@@ -1,4 +1,7 @@
-"""What moto knows, kept across restarts: all its backends pickled together, since they refer to one another."""
+"""What moto knows, kept across restarts: all its backends pickled together, since they refer to one another.
+
+Records that changed since lie beside it, each pickled by itself.
+"""
 
 from __future__ import annotations
 
@@ -11,8 +14,9 @@ from typing import Any
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
-from moto.core.base_backend import BackendDict
+from moto.core.base_backend import BackendDict, BaseBackend
 
+from server.demo import changes
 from server.demo.ledger import Ledger
 
 log = logging.getLogger(__name__)
@@ -53,6 +57,31 @@ def _pickled(backends: dict[tuple[str, str, str], Any]) -> bytes:
     return body.getvalue()
 
 
+class _RecordPickler(_Pickler):
+    """Pickles one record; the backends it refers to stay where they are."""
+
+    def persistent_id(self, value: Any) -> Any:
+        if not isinstance(value, BaseBackend):
+            return None
+        return next(name for name, backend in _backends().items() if backend is value)
+
+
+class _RecordUnpickler(pickle.Unpickler):
+    def __init__(self, body: io.BytesIO, table_of: Callable[[str], Any]) -> None:
+        super().__init__(body)
+        self._table_of = table_of
+
+    def persistent_load(self, pid: tuple[str, str, str]) -> Any:
+        service, account, region = pid
+        return self._table_of(service)[account][region]
+
+
+def _pickled_record(record: Any) -> bytes:
+    body = io.BytesIO()
+    _RecordPickler(body, pickle.HIGHEST_PROTOCOL).dump(record)
+    return body.getvalue()
+
+
 class Memory:
     """Saves and restores moto. The caller holds moto's lock."""
 
@@ -70,8 +99,24 @@ class Memory:
             self._leave_out_what_cannot_be_kept(kept)
             self.save()
             return
-        self._ledger.keep(_NAME, body)
+        with self._ledger.write() as db:
+            self._ledger.keep(_NAME, body)
+            db.execute("DELETE FROM record")
+        changes.take()
         self._seen = len(backends)
+
+    def save_changes(self) -> None:
+        """Only the records noted as changed."""
+        if self.grown():
+            self.save()
+            return
+        backends = _backends()
+        with self._ledger.write() as db:
+            for service, account, region, table, key in changes.take():
+                record = getattr(backends[service, account, region], table).get(key)
+                body = None if record is None else _pickled_record(record)
+                row = (service, account, region, table, key, body)
+                db.execute("INSERT OR REPLACE INTO record VALUES (?, ?, ?, ?, ?, ?)", row)
 
     def _leave_out_what_cannot_be_kept(self, backends: dict[tuple[str, str, str], Any]) -> None:
         """Find the services whose state cannot be pickled. Errors: RuntimeError when it is none of them."""
@@ -102,3 +147,9 @@ class Memory:
                 backend.__class__ = table.backend  # kept by a version that still left this service to moto
             dict.__setitem__(table[account], region, backend)
         self._seen = len(saved)
+        for service, account, region, part, key, body in self._ledger.reader.execute("SELECT * FROM record"):
+            records = getattr(table_of(service)[account][region], part)
+            if body is None:
+                records.pop(key, None)
+            else:
+                records[key] = _RecordUnpickler(io.BytesIO(body), table_of).load()

@@ -5,8 +5,9 @@ promises, the weekly chart weekly ones, the monthly chart monthly ones; archives
 An entry appears once every Region has finished its last session of the period.
 
 An instance's ratio = points made ÷ points expected. Expected points due before it joined count as made. What left the policy
-while the period's windows were open is shown as removed and not judged; what left before is not shown. A policy's ratio is
-the plain mean over its instances; the promise is met from the target on.
+before the entry *closes* is shown as removed and not judged; what left before its first point was due, or joined after it
+closed, is not shown. A day closes with its window, a week or month with its last day. A policy's ratio is the plain mean over
+its instances; the promise is met from the target on.
 
 A *due* is what is expected of one Region together: the points of a day, or the one weekly, monthly, replica or archive point;
 any point that was made for a moment in [since, until) counts. The weekly point of a day is kept by the first snapshot that
@@ -57,7 +58,7 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """``slots`` ascending, never empty; the last of their windows closes at ``closes``."""
+    """``slots`` ascending, never empty. ``closes``: of the entry, in this Region."""
 
     region: str
     slots: tuple[datetime, ...]
@@ -77,7 +78,7 @@ class Era:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """One instance in one entry. ``removed``: it left while the period's windows were open, and is not judged."""
+    """One instance in one entry. ``removed``: it left before the entry closed, and is not judged."""
 
     resource_id: UUID
     made: int
@@ -176,16 +177,20 @@ def dues(terms: SlaTerms, leg: Leg, frequency: Frequency, region: str, span: Spa
         if flag is frequency and source is not None:
             window = source.window
             since, until = _begin(window, span.first, region), _begin(window, span.last + DAY, region)
-            yield Due(region, (at,), since, until, sla.opening(window, day, region)[1])
+            yield Due(
+                region, (at,), since, until, sla.opening(window, day, region)[1] if frequency is Frequency.DAILY else until
+            )
 
 
 def _days(plan: LegPlan, frequency: Frequency, region: str, span: Span) -> Iterator[Due]:
+    ends = _begin(plan.window, span.last + DAY, region)
     for day in sla.days(span.first, span.last):
         if frequency in sla.flags_of_day(plan, day):
             slots = tuple(at for at, flags in sla.day_slots(plan, region, day) if frequency in flags)
             since, until = _begin(plan.window, day, region), _begin(plan.window, day + DAY, region)
             if slots:
-                yield Due(region, slots, since, until, sla.opening(plan.window, day, region)[1])
+                closes = sla.opening(plan.window, day, region)[1] if frequency is Frequency.DAILY else ends
+                yield Due(region, slots, since, until, closes)
 
 
 def _begin(window: Window, day: date, region: str) -> datetime:
@@ -238,7 +243,7 @@ def standings(due: Mapping[int, Due], kept: Iterable[Kept]) -> list[Standing]:
 
 
 def _standing(due: Mapping[int, Due], rows: Sequence[Kept]) -> Standing | None:
-    """The instance's last stretch of membership that began before the windows closed decides; None: not there in the period."""
+    """The instance's last stretch of membership that began before the entry closed decides; None: not there in the period."""
     opens, closes = min(one.slots[0] for one in due.values()), max(one.closes for one in due.values())
     joined = max((row.joined_at for row in rows if row.joined_at < closes), default=None)
     if joined is None:

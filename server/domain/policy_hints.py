@@ -10,6 +10,7 @@ from typing import TypeVar
 from server.domain import keeping
 from server.domain.periods import EVERY_DAY, DayRule, Frequency
 from server.domain.policy import Policy, PolicyKind
+from server.domain.restore import Leg
 from server.domain.schedule import Daily, Monthly, Rule, Schedule, Weekly, Yearly
 from server.domain.sla import SlaTerms
 
@@ -49,6 +50,12 @@ def _inherited(schedule: Schedule) -> Iterator[Inherited]:
         yield Inherited(path="schedule.yearly.hour", source=Frequency.WEEKLY, hour=weekly.hour)
 
 
+def chosen(part: Part, leg: Leg) -> tuple[int, ...]:
+    """The slots in which ``part`` makes ``leg``."""
+    rule: Rule | None = getattr(part, leg.value, None)
+    return rule.slots if rule is not None else ()
+
+
 def _by_weekday(part: M | None) -> M | None:
     """The schedule, if it runs, and not on a fixed day."""
     return part if part is not None and part.enabled and part.day.day is None else None
@@ -61,19 +68,10 @@ def additions(schedule: Schedule | None) -> dict[str, tuple[int, ...]]:
         if part is None:
             continue
         there = set(part.snapshot.slots)
-        needed = there.union(*(rule.slots for rule in above_snapshots(part)))
+        needed = there.union(chosen(part, Leg.REPLICA), chosen(part, Leg.BACKUP))
         if needed != there:
-            found[f"schedule.{name_of(part)}.snapshot.slots"] = tuple(sorted(needed))
+            found[f"schedule.{type(part).__name__.lower()}.snapshot.slots"] = tuple(sorted(needed))
     return found
-
-
-def name_of(part: Daily | Weekly | Monthly) -> str:
-    return type(part).__name__.lower()
-
-
-def above_snapshots(part: Daily | Weekly | Monthly) -> list[Rule]:
-    """The legs whose slots must be snapshot slots."""
-    return [rule for rule in (part.replica, part.backup) if rule is not None]
 
 
 def warnings(policy: Policy, terms: SlaTerms | None) -> tuple[str, ...]:
@@ -91,7 +89,7 @@ def _warnings(policy: Policy, terms: SlaTerms | None) -> Iterator[str]:
             yield "No snapshot is kept: every backup reads the disks whole."
     volumes = policy.scope.excluded_volumes
     if policy.guest.application_aware and (volumes.volume_ids or volumes.tags):
-        yield "Application-aware snapshots of Windows can leave out the system volume only: other exclusions do not apply there."
+        yield "Application-aware snapshots of Windows can leave out the system volume only, whatever else is excluded."
 
 
 def _apart(schedule: Schedule) -> Iterator[str]:
@@ -101,27 +99,25 @@ def _apart(schedule: Schedule) -> Iterator[str]:
         before = [one for _, one in parts[:at]]
         if isinstance(part, Daily) or not before:
             continue
-        if part.archive is not None if isinstance(part, Monthly | Yearly) else False:
-            if not any(_shares(one, part, backups=True) for one in before):
-                yield (
-                    f"No backup is made when the {frequency.value} archive is: a temporary one will be, and removed a day later."
-                )
-        elif not any(_shares(one, part, backups=False) for one in before):
+        archives = bool(chosen(part, Leg.ARCHIVE))
+        if any(_shares(one, part, Leg.BACKUP if archives else Leg.SNAPSHOT) for one in before):
+            continue
+        if archives:
+            yield f"No backup is made when the {frequency.value} archive is: a temporary one will be, and removed a day later."
+        else:
             yield f"The {frequency.value} schedule runs at times of its own: it makes more points in place of marking others."
 
 
-def _shares(more: Part, less: Weekly | Monthly | Yearly, *, backups: bool) -> bool:
-    """Whether every run of ``less`` is also one of ``more``; with ``backups``, one that makes a backup."""
-    rule = more.backup if backups else getattr(more, "snapshot", None)
-    if rule is None:
-        return False
+def _shares(more: Part, less: Weekly | Monthly | Yearly, leg: Leg) -> bool:
+    """Whether every run of ``less`` is also one of ``more`` that makes ``leg``."""
+    slots = set(chosen(more, leg))
     if isinstance(more, Daily):
-        return less.hour in rule.slots and _weekdays(less) <= {day.value for day in more.days}
+        return less.hour in slots and _weekdays(less) <= {day.value for day in more.days}
     if more.hour != less.hour:
         return False
     if isinstance(more, Weekly):
-        return _weekdays(less) <= set(rule.slots)
-    return isinstance(less, Yearly) and less.day == more.day and _months(less) <= set(rule.slots)
+        return _weekdays(less) <= slots
+    return isinstance(less, Yearly) and less.day == more.day and _months(less) <= slots
 
 
 def _weekdays(part: Weekly | Monthly | Yearly) -> set[int]:
@@ -132,4 +128,4 @@ def _weekdays(part: Weekly | Monthly | Yearly) -> set[int]:
 
 
 def _months(yearly: Yearly) -> set[int]:
-    return {month for rule in (yearly.backup, yearly.archive) if rule is not None for month in rule.slots}
+    return {*chosen(yearly, Leg.BACKUP), *chosen(yearly, Leg.ARCHIVE)}

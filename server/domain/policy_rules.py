@@ -12,6 +12,7 @@ from typing import Final
 
 from server.domain import guest, keeping, schedule_rules, sla_rules
 from server.domain.policy import DESCRIPTION_MAX, NAME_MAX, Notifications, Policy, PolicyKind, Tag
+from server.domain.policy_hints import chosen
 from server.domain.replicas import ReplicaTarget
 from server.domain.restore import Leg
 from server.domain.schedule_rules import COUNT_MAX, period_problem
@@ -54,7 +55,7 @@ def makes(policy: Policy, terms: SlaTerms | None) -> frozenset[Leg]:
     if policy.kind is PolicyKind.SLA:
         return frozenset(found | {leg for leg in Leg if getattr(terms, leg.value, None) is not None})
     for _, part in policy.schedule.enabled() if policy.schedule is not None else ():
-        found |= {leg for leg in Leg if getattr(part, leg.value, None) is not None}
+        found |= {leg for leg in Leg if chosen(part, leg)}
     return frozenset(found)
 
 
@@ -72,7 +73,7 @@ def _problems(policy: Policy, terms: SlaTerms | None, storage: StorageTemplate |
         yield from _scheduled(policy)
     yield from _replicas(policy, terms)
     yield from guest.problems(policy.guest)
-    yield from _tags(policy.tags)
+    yield from tag_problems(policy.tags)
     yield from _retention(policy)
     if policy.notifications is not None:
         yield from _notifications(policy.kind, policy.notifications)
@@ -201,7 +202,8 @@ def _target(path: str, policy: Policy, target: ReplicaTarget) -> Found:
 # ---- the rest ---------------------------------------------------------------------------------------------------------
 
 
-def _tags(tags: tuple[Tag, ...]) -> Found:
+def tag_problems(tags: tuple[Tag, ...]) -> Found:
+    """Of tags people want on snapshots."""
     if len(tags) > TAGS_CUSTOM_MAX:
         yield "tags", f"At most {TAGS_CUSTOM_MAX} tags of your own."
     keys = Counter(one.key for one in tags)

@@ -38,18 +38,19 @@ class Promise:
 @dataclass(frozen=True, slots=True)
 class Asked:
     """A question about promised points of one leg, due in [since, until): how many were made of a policy's resources in a
-    Region?"""
+    Region that belonged to it at any time in [since, closes)?"""
 
     policy_id: UUID
     region: str
     since: datetime
     until: datetime
+    closes: datetime
 
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """The answer for one stretch of one resource's membership that overlaps [since, until): ``asked`` is the question's
-    number, ``made`` how many of the points due since it joined were made."""
+    """The answer for one stretch of one resource's membership: ``asked`` is the question's number, ``made`` how many of the
+    points due since it joined were made."""
 
     asked: int
     resource_id: UUID

@@ -9,7 +9,7 @@ from typing import Final
 
 from server.domain import policy_hints
 from server.domain.periods import DayRule, Frequency, Period, Unit
-from server.domain.policy_hints import Inherited
+from server.domain.policy_hints import Inherited, chosen
 from server.domain.restore import Leg
 from server.domain.schedule import Daily, Monthly, Rule, Schedule, Weekly, Yearly
 
@@ -76,7 +76,7 @@ def _part(frequency: Frequency, part: Part) -> Found:
         yield from _yearly(part)
         return
     yield from _subsets(path, frequency, part)
-    if part.enabled and not part.snapshot.slots and not _archive_slots(part):
+    if part.enabled and not part.snapshot.slots and not chosen(part, Leg.ARCHIVE):
         name = SLOT_NAMES[frequency]
         yield f"{path}.snapshot.slots", f"Choose at least one {name}, or switch the {frequency.value} schedule off."
 
@@ -121,29 +121,24 @@ def _day(path: str, day: DayRule) -> Found:
 
 
 def _yearly(yearly: Yearly) -> Found:
-    rules = [(leg, rule) for leg, rule in ((Leg.BACKUP, yearly.backup), (Leg.ARCHIVE, yearly.archive)) if rule is not None]
-    if len(rules) == 2:
+    legs = [leg for leg in (Leg.BACKUP, Leg.ARCHIVE) if chosen(yearly, leg)]
+    if len(legs) == 2:
         yield "schedule.yearly.archive", "An archive takes the place of the yearly backup: choose one of the two."
-    if yearly.enabled and not rules:
+    if yearly.enabled and not legs:
         yield "schedule.yearly", "Choose a yearly backup or a yearly archive, or switch the yearly schedule off."
-    for leg, rule in rules:
-        if len(rule.slots) > 1:
+    for leg in legs:
+        if len(chosen(yearly, leg)) > 1:
             yield f"schedule.yearly.{leg.value}.slots", "Choose one month of the year."
 
 
 def _subsets(path: str, frequency: Frequency, part: Daily | Weekly | Monthly) -> Found:
     name = SLOT_NAMES[frequency]
     for leg in (Leg.REPLICA, Leg.BACKUP):
-        rule: Rule | None = getattr(part, leg.value)
-        if rule is not None and not set(rule.slots) <= set(part.snapshot.slots):
+        if not set(chosen(part, leg)) <= set(part.snapshot.slots):
             text = f"A {leg.value} needs a snapshot of the same {name}: select the {name} for snapshots too."
             yield f"{path}.{leg.value}.slots", text
-    if isinstance(part, Monthly) and part.archive is not None and part.backup is not None:
+    if chosen(part, Leg.ARCHIVE) and chosen(part, Leg.BACKUP):
         yield "schedule.monthly.archive", "Archives take the place of monthly backups: choose one of the two."
-
-
-def _archive_slots(part: Daily | Weekly | Monthly) -> bool:
-    return isinstance(part, Monthly) and part.archive is not None and bool(part.archive.slots)
 
 
 # ---- several frequencies ----------------------------------------------------------------------------------------------
@@ -152,13 +147,13 @@ def _archive_slots(part: Daily | Weekly | Monthly) -> bool:
 def _archives(schedule: Schedule) -> Found:
     """An archive is made of the backups of more frequent schedules."""
     parts = dict(schedule.enabled())
-    backed_up = [frequency for frequency, part in parts.items() if part.backup is not None]
+    backed_up = [frequency for frequency, part in parts.items() if chosen(part, Leg.BACKUP)]
     for frequency, needed in (
         (Frequency.MONTHLY, (Frequency.DAILY, Frequency.WEEKLY)),
         (Frequency.YEARLY, (Frequency.DAILY, Frequency.WEEKLY, Frequency.MONTHLY)),
     ):
         part = parts.get(frequency)
-        if isinstance(part, Monthly | Yearly) and part.archive is not None and not set(needed) & set(backed_up):
+        if part is not None and chosen(part, Leg.ARCHIVE) and not set(needed) & set(backed_up):
             names = " or ".join((", ".join(one.value for one in needed[:-1]), needed[-1].value))
             text = f"A {frequency.value} archive is made of {names} backups: switch on a schedule that makes some."
             yield f"schedule.{frequency.value}.archive", text

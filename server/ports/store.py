@@ -131,7 +131,7 @@ class Tasks(Collection[Task], Protocol):
 
 class Promises(Collection[Promise], Protocol):
     def kept(self, leg: Leg, asked: Sequence[Asked]) -> list[Kept]:
-        """One statement: for each question, one row per stretch of membership that overlaps it."""
+        """One statement: for each question, one row per stretch of membership it asks about."""
         ...
 
     def tried_in(self, leg: Leg, asked: Sequence[Asked], resource_ids: Sequence[UUID], limit: int) -> dict[UUID, list[UUID]]:

@@ -18,8 +18,9 @@ class Step:
     """What a workload did just now. ``memo`` is stored and handed back next time (JSON). Not ``done``: ask again after
     ``wait`` seconds. A step may be repeated after a crash with an older memo; it must then find and adopt what it made.
 
-    ``warnings``, of a step that is ``done``: what was asked for and could not be had. The leg ends as a warning. ``taken``, of a
-    snapshot's: the moment of the data is fixed, so that what was frozen in the guest may go on."""
+    ``warnings``, of a step that is ``done``: what was asked for and could not be had. The leg ends as a warning.
+    ``taken``, of a snapshot's: the moment of the data is fixed, so that what was frozen in the guest may go on.
+    """
 
     memo: dict[str, Any] = field(default_factory=dict)
     done: bool = False

@@ -15,7 +15,7 @@ from server.domain.cost import GIB, Prices, Stored, monthly
 from server.domain.estimate import DAY, Assumptions, Data, Subject, data
 from server.domain.repository import Repository, StorageClass
 from server.domain.restore import Leg, PointState, RestorePoint
-from server.ports import Order, Select, Tx, Where
+from server.ports import Order, Select, Where
 from server.services import learning, prices
 from server.services.context import Services
 
@@ -48,7 +48,7 @@ def of_policy(app: Services, caller: Caller, id: UUID, assumed: Assumptions) -> 
         points = tx.points.page(Select(where=where, order=(Order("at"),), limit=POINTS_MAX))
         rows = tx.repositories.many({point.repository_id for point in points if point.repository_id is not None})
         regions = {point.region for point in points} | {row.region for row in rows.values() if row.region is not None}
-        work = _Work(app, tx, points, rows, prices.of(tx, regions), assumed)
+        work = _Work(app, points, rows, prices.of(tx, regions), assumed)
     return [found for leg in Leg if (found := work.leg(leg, app.clock.now())) is not None]
 
 
@@ -58,14 +58,12 @@ class _Work:
     def __init__(
         self,
         app: Services,
-        tx: Tx,
         points: Sequence[RestorePoint],
         rows: Mapping[UUID, Repository],
         listed: Mapping[str, Prices],
         assumed: Assumptions,
     ) -> None:
-        backups = [point for point in points if point.leg is Leg.BACKUP]
-        self._noted = learning.figures(tx, backups)
+        self._noted = learning.figures(points)
         self._held = {point.id: size for point in points if (size := learning.data_bytes(app, point)) is not None}
         self._measured = learning.by_resource(
             (point for point in points if point.leg in (Leg.SNAPSHOT, Leg.BACKUP)), self._noted, self._held

@@ -1,45 +1,30 @@
-"""Archiving: points of an archive repository, made from backups in a standard one. The source disks are not touched.
-
-Each is complete by itself and an increment on the resource's newest archive point there: what did not change is neither read
-nor stored. A task keeps its place as a backup does: ``parent`` and ``blocks`` decided once, ``results``, ``checkpoint``.
-"""
+"""Archiving on request: backups in a standard repository are copied into an archive repository (``archiving``)."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
-from typing import Any, Final
-from uuid import UUID, uuid5
+from datetime import timedelta
+from typing import Final
+from uuid import UUID
 
 from server.domain import cost
 from server.domain import repository as stored
 from server.domain.access import Caller, Role
 from server.domain.archive import check_keep_days
-from server.domain.errors import Conflict, Damaged, InvalidInput, NotFound
-from server.domain.immutability import LockRequest
-from server.domain.periods import Frequency
+from server.domain.errors import Conflict, InvalidInput
 from server.domain.repository import StorageClass
 from server.domain.restore import Health, Leg, PointState, RestorePoint
-from server.domain.session import Level, Session, SessionKind, State, Task, TaskKind
-from server.ports import BLOCK_SIZE, Order, Select, Tx, Where
-from server.repository.archive import DiskCopy, archive_disk, copies, make_origin
-from server.repository.control import Control, Progress
-from server.repository.manifest import Manifest
-from server.repository.repository import Repository
-from server.repository.run import BackupRun, DiskResult
-from server.services import prices, runs
+from server.domain.session import Level, Session, SessionKind, State, TaskKind
+from server.ports import Select, Tx, Where
+from server.services import archiving, runs
 from server.services.context import Services
 from server.services.points import describe
-from server.services.slots import wait_for_slot
-from server.services.steps import Done, Handler, Line, Next, Run
-from server.services.wording import CLASS_NAMES, count, rate, size, span
+from server.services.steps import Done, Handler, Next, Run
+from server.services.wording import CLASS_NAMES, count
 
 AT_ONCE: Final = 100  # points one request may name
 OPEN_MAX: Final = 500  # running archive sessions looked at
-SCHEDULE: Final = "archive"  # the schedule type of locks and recorded retention of archives made by hand
-_WORKING: Final = ("parent", "started", "results", "earlier", "blocks", "checkpoint", "tenths")  # what a copy keeps for itself
 
 
 # ---- starting ---------------------------------------------------------------------------------------------------------
@@ -151,3 +136,10 @@ def _tasks(row: stored.Repository, found: Sequence[RestorePoint], keep_days: int
         )
         for turn, point in ranked
     ]
+
+
+def _step(run: Run) -> Next | Done:
+    return archiving.step(run, "copy")
+
+
+HANDLER: Final = Handler(step=_step, cleanup=archiving.abandon)

@@ -1,4 +1,39 @@
-"""Copying a backup into an archive repository: the task of a request, and a leg of a policy's run."""
+"""Copying a backup into an archive repository: the task of a request, and a leg of a policy's run. No source disk is touched.
+
+Each archive point is complete by itself and an increment on the resource's newest one there: what did not change is neither
+read nor stored. A copy keeps its place as a backup does: ``parent`` and ``blocks`` decided once, ``results``, ``checkpoint``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any, Final
+from uuid import UUID, uuid5
+
+from server.domain import cost
+from server.domain import repository as stored
+from server.domain.errors import Conflict, Damaged, NotFound
+from server.domain.immutability import LockRequest
+from server.domain.periods import Frequency
+from server.domain.repository import StorageClass
+from server.domain.restore import Leg, PointState, RestorePoint
+from server.domain.session import Level, Task
+from server.ports import BLOCK_SIZE, Order, Select, Tx, Where
+from server.repository.archive import DiskCopy, archive_disk, copies, make_origin
+from server.repository.control import Control, Progress
+from server.repository.manifest import Manifest
+from server.repository.repository import Repository
+from server.repository.run import BackupRun, DiskResult
+from server.services import prices
+from server.services.points import describe
+from server.services.slots import wait_for_slot
+from server.services.steps import Done, Line, Next, Run
+from server.services.wording import rate, size, span
+
+SCHEDULE: Final = "archive"  # the schedule type of locks and recorded retention of archives made by hand
+_WORKING: Final = ("parent", "started", "results", "earlier", "blocks", "checkpoint", "tenths")  # what a copy keeps for itself
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Job:
@@ -208,7 +243,7 @@ def _point(run: Run, job: _Job, manifest: Manifest, now: datetime) -> RestorePoi
         session_id=run.session.id,
         task_id=run.task.id,
         flags=_flags(run),
-        slot_at=job.point.slot_at if "retention" in run.task.document else None,
+        slot_at=_slot(run),
         repository_id=job.row.id,
         stored_bytes=manifest.stored_bytes,
         size_bytes=manifest.size_bytes,
@@ -225,6 +260,11 @@ def _point(run: Run, job: _Job, manifest: Manifest, now: datetime) -> RestorePoi
 def _flags(run: Run) -> tuple[Frequency, ...]:
     """Archives made by hand carry none: they are kept for the days asked."""
     return tuple(Frequency(name) for name in run.task.document.get("retention", {}).get("flags", ()))
+
+
+def _slot(run: Run) -> datetime | None:
+    text = run.task.document.get("slots", {}).get(Leg.ARCHIVE.value)
+    return datetime.fromisoformat(text) if text else None
 
 
 def _figures(run: Run, job: _Job, manifest: Manifest, read: int) -> dict[str, Any]:
@@ -258,10 +298,3 @@ def abandon(run: Run) -> None:
     archive = run.app.open_repository(row)
     archive.begin(archive_id(run.task), parent=None).abandon()
     archive.forget(archive_id(run.task))  # if it was committed but never told
-
-
-def _step(run: Run) -> Next | Done:
-    return step(run, "copy")
-
-
-HANDLER: Final = Handler(step=_step, cleanup=abandon)

@@ -9,25 +9,30 @@ from typing import Any, Final
 from uuid import UUID
 
 from server.domain import repository as stored
-from server.domain.errors import AwsNotFound, AwsRejected, NotFound
+from server.domain.errors import AwsAccessDenied, AwsNotFound, AwsRejected, NotFound
 from server.domain.restore import Leg, PointState, RestorePoint
 from server.domain.session import Level
 from server.domain.workload import Place, place
 from server.ports import BlockRef, DiskSnapshot, Order, Select, Tx, Where
 from server.repository.repository import Repository
+from server.services import legs
 from server.services.context import Services
 from server.services.steps import Run
 from server.services.wording import count
 
+# What AWS answers where changes cannot be listed: a base that is gone, a Region or role without that call
+INCOMPARABLE: Final = (AwsNotFound, AwsRejected, AwsAccessDenied)
 _CHECK_EVERY: Final = 5_000  # blocks counted between looks at the cancel flag
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """What the leg works on. ``previous``: this resource's newest backup in this repository."""
+    """What the leg works on. ``previous``: this resource's newest backup in this repository; ``comparable``: the snapshot
+    behind it is still there, as far as is known here."""
 
     snapshot: RestorePoint
     previous: RestorePoint | None
+    comparable: bool
     row: stored.Repository
     repository: Repository
     place: Place
@@ -43,9 +48,11 @@ def load(run: Run, snapshot_point: UUID) -> Job:
         row = tx.repositories.get(repository_id)
         account = tx.accounts.get(snapshot.account_id)
         previous = _previous(tx, snapshot.resource_id, repository_id)
+        comparable = previous is not None and _comparable(tx, previous)
     return Job(
         snapshot=snapshot,
         previous=previous,
+        comparable=comparable,
         row=row,
         repository=run.app.open_repository(row),
         place=place(account, snapshot.region),
@@ -64,10 +71,21 @@ def _previous(tx: Tx, resource_id: UUID, repository_id: UUID) -> RestorePoint | 
     return rows[0] if rows else None
 
 
+def _comparable(tx: Tx, backup: RestorePoint) -> bool:
+    """False when the snapshot the backup was made from has been deleted: where changes are not tracked, nothing holds it."""
+    if backup.task_id is None:
+        return True  # made by another appliance: a try will tell
+    snapshot = tx.points.many([legs.snapshot_id(backup.task_id)]).get(legs.snapshot_id(backup.task_id))
+    return snapshot is None or snapshot.state is PointState.AVAILABLE
+
+
 def plan_for(run: Run, job: Job, *, parent: RestorePoint | None) -> dict[str, Any]:
     """``{"parent": id | None, "disks": {disk id: {"base": snapshot id | None, "blocks": number to handle}}}``."""
     bases: dict[str, str] = {}
-    if parent is not None:
+    if parent is not None and not job.comparable:
+        text = f"{run.task.name}: the snapshot behind the previous backup is gone; what is read is compared with that backup."
+        run.log(text)
+    elif parent is not None:
         past = run.app.workloads[parent.workload].disks(parent.document)
         bases = {disk.disk_id: disk.snapshot_id for disk in past}
     disks = {}
@@ -75,7 +93,7 @@ def plan_for(run: Run, job: Job, *, parent: RestorePoint | None) -> dict[str, An
         base = bases.get(disk.disk_id)
         try:
             blocks = counted(run, listed(run.app, job.place, disk, base, 0))
-        except (AwsNotFound, AwsRejected) as error:
+        except INCOMPARABLE as error:
             if base is None:
                 raise
             run.log(no_base(run, disk, error.message), Level.WARNING)

@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID, uuid5
 
-from server.domain.errors import AwsNotFound, AwsRejected, Damaged, InvalidInput, NotFound
+from server.domain.errors import Damaged, InvalidInput, NotFound
 from server.domain.immutability import LockRequest
 from server.domain.legs import TaskLeg
 from server.domain.restore import Leg, PointState, RestorePoint
@@ -23,8 +23,8 @@ from server.ports import BLOCK_SIZE, DiskSnapshot, Select, Tx, Where
 from server.repository.control import Control, DiskInput, Progress, resume_index
 from server.repository.manifest import Manifest
 from server.repository.run import BackupRun, DiskResult
-from server.services import checks, legs, run_terms, verification
-from server.services.backup_sources import Job, counted, listed, load, no_base, plan_for, with_suspects
+from server.services import checks, learning, legs, run_terms, verification
+from server.services.backup_sources import INCOMPARABLE, Job, counted, listed, load, no_base, plan_for, with_suspects
 from server.services.slots import wait_for_slot
 from server.services.steps import Change, Done, Line, Next, Run
 from server.services.wording import count, rate, size, span
@@ -126,7 +126,7 @@ def _disk(run: Run, job: Job, backup: BackupRun, disk: DiskSnapshot) -> None:
     base = run.task.document["plan"]["disks"][disk.disk_id]["base"]
     try:
         result = _read(run, job, backup, disk, base)
-    except (AwsNotFound, AwsRejected, InvalidInput, Damaged) as error:
+    except (*INCOMPARABLE, InvalidInput, Damaged) as error:
         if base is None:
             raise
         run.log(no_base(run, disk, error.message), Level.WARNING)
@@ -249,6 +249,7 @@ def _registered(run: Run, job: Job, manifest: Manifest) -> Next | Done:
         locked_until=manifest.lock.until if manifest.lock else None,
         expires_at=manifest.at + timedelta(days=_days(run.task)),
         content_roots={disk.disk_id: disk.content_root for disk in manifest.disks},
+        document={**job.snapshot.document, learning.FIGURES: _measured(run, manifest)},
     )
 
     def change(tx: Tx) -> None:
@@ -306,6 +307,16 @@ def heal(run: Run) -> Next | Done:
         lines.append(Line(text, Level.WARNING))
     result = {**run.task.document["result"], "healedPoints": healed}
     return legs.onward(run, {**run.task.document, "result": result}, lines=tuple(lines))
+
+
+def _measured(run: Run, manifest: Manifest) -> dict[str, object]:
+    """What estimates learn from (``learning.FIGURES``)."""
+    return {
+        "usedBytes": sum(disk.blocks for disk in manifest.disks) * BLOCK_SIZE,
+        "readBytes": sum(disk.blocks_read for disk in manifest.disks) * BLOCK_SIZE,
+        "storedBytes": manifest.stored_bytes,
+        "incremental": all(disk["base"] for disk in run.task.document["plan"]["disks"].values()),
+    }
 
 
 def _closing(run: Run, now: datetime, read: int, written: int) -> str:

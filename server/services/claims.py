@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 from uuid import UUID
@@ -11,41 +11,19 @@ from uuid import UUID
 from server.domain.access import Caller, Role
 from server.domain.errors import InvalidInput
 from server.domain.policy import Policy, rank
-from server.domain.scope import SELECTION_MAX, Scope, SelectionMode, Verdict, verdict
+from server.domain.scope import SELECTION_MAX, Scope, SelectionMode, verdict
 from server.domain.session import State
 from server.domain.workload import Resource
 from server.ports import Order, Select, Tx, Where
 from server.services.context import Services
-from server.services.protection import CLAIMED
 
 POLICIES_MAX = 1000
 PAGE = 1000
 
 
-def verdicts(app: Services, caller: Caller, resources: Sequence[Resource]) -> dict[UUID, list[tuple[Policy, Verdict]]]:
-    """For each resource, every enabled policy of its workload in order of priority, and whether and why it covers."""
-    caller.require(Role.VIEWER)
-    with app.store.transaction() as tx:
-        rivals = enabled(tx)
-    return {resource.id: list(_judged(rivals, resource)) for resource in resources}
-
-
 def enabled(tx: Tx) -> list[Policy]:
     """Enabled policies, the first to claim a resource first."""
     return sorted(tx.policies.page(Select(where=(Where("enabled", "eq", True),), limit=POLICIES_MAX)), key=rank)
-
-
-def _judged(rivals: Iterable[Policy], resource: Resource) -> Iterator[tuple[Policy, Verdict]]:
-    holder: Policy | None = None
-    for policy in rivals:
-        if policy.workload != resource.workload:
-            continue
-        found = verdict(policy.scope, resource)
-        if found.covered and holder is not None:
-            found = Verdict(covered=False, reason=f"{CLAIMED}: {holder.name}")
-        elif found.covered:
-            holder = policy
-        yield policy, found
 
 
 def protects(rivals: Sequence[Policy], resource: Resource) -> bool:

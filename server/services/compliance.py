@@ -147,7 +147,7 @@ def _question(policy: Policy, span: Span, due: Sequence[Due], target: int, asked
     numbered = {}
     for one in due:
         numbered[len(asked)] = one
-        asked.append(Asked(policy.id, one.region, one.since, one.until))
+        asked.append(Asked(policy.id, one.region, one.since, one.until, one.closes))
     return _Question(policy.id, span, numbered, target)
 
 

@@ -24,6 +24,15 @@ def _no_kms(repository: stored.Repository) -> Kms:
     raise Misconfigured(f"{repository.name} needs a KMS key, and no key service is joined.", remedy="Join one in bootstrap.")
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoragePermissions:
+    """IAM actions repositories need: on their bucket, on its objects, on the KMS key that opens them."""
+
+    bucket: tuple[str, ...] = ()
+    objects: tuple[str, ...] = ()
+    key: tuple[str, ...] = ()
+
+
 @dataclass(frozen=True, kw_only=True)
 class Services:
     """The argument ``app`` of every use case. Made once per process, shared by its threads.
@@ -48,3 +57,4 @@ class Services:
     new_id: Callable[[], UUID] = uuid4
     random: random.Random = field(default_factory=random.Random)
     data_slots: threading.Semaphore = field(default_factory=_data_slots)
+    storage_permissions: StoragePermissions = field(default_factory=StoragePermissions)

@@ -29,6 +29,14 @@ from server.services.protection import coverage
 from server.services.wording import count
 
 RESOURCES_MAX: Final = 10_000
+STOPPING: Final = (
+    "schedule",
+    "scope.regions",
+    "scope.accountId",
+    "slaTemplateId",
+    "kind",
+    "workload",
+)  # no runs, or no resources
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,7 +75,7 @@ def of_draft(
     with app.store.transaction() as tx:
         policy = policies.proposed(app, tx, draft, None if id is None else tx.policies.get(id))
         wrong = policy_checks.problems(app, tx, policy)
-        stopping = [text for path, text in wrong.items() if path.startswith(("schedule", "scope", "kind", "workload"))]
+        stopping = [text for path, text in wrong.items() if path.startswith(STOPPING)]
         if stopping:
             return Estimate(rows=(), totals={}, books=(), assumed=assumed, notes=tuple(stopping))
         return _estimated(app, tx, policy, assumed)

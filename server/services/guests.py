@@ -106,4 +106,3 @@ def _both(run: Run, step: GuestStep) -> tuple[LegState, str]:
 
 
 _WORST_FIRST: Final = (LegState.ERROR, LegState.WARNING, LegState.SUCCESS, LegState.SKIPPED)
-

@@ -11,9 +11,10 @@ from server.services import (
     archives,
     health_checks,
     maintenance,
+    manual_snapshots,
     points,
     prices,
-    protection,
+    protecting,
     repository_rescans,
     rescans,
     restores,
@@ -25,7 +26,7 @@ from server.services.steps import Handler
 
 HANDLERS: Final[Mapping[TaskKind, Handler]] = MappingProxyType(
     {
-        TaskKind.PROTECT: protection.HANDLER,
+        TaskKind.PROTECT: protecting.HANDLER,
         TaskKind.RETENTION: retention.HANDLER,
         TaskKind.RESCAN: rescans.HANDLER,
         TaskKind.RESTORE_VOLUMES: restores.VOLUMES,
@@ -38,6 +39,7 @@ HANDLERS: Final[Mapping[TaskKind, Handler]] = MappingProxyType(
         TaskKind.VERIFY_POINT: verification.HANDLER,
         TaskKind.ARCHIVE_POINT: archives.HANDLER,
         TaskKind.RETRIEVE_POINT: retrievals.HANDLER,
+        TaskKind.MANUAL_SNAPSHOT: manual_snapshots.HANDLER,
         TaskKind.READ_PRICES: prices.HANDLER,
     }
 )

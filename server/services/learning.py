@@ -15,6 +15,9 @@ from server.ports import Order, Select, Tx, Where
 from server.services.context import Services
 
 NOTHING: Final = Measured()
+# In the document of a backup point: {"usedBytes" its disks held, "readBytes" from the source, "storedBytes" in the repository,
+# "incremental": only changes were read}
+FIGURES: Final = "figures"
 POINTS_EACH: Final = 30  # newest backups of a resource looked at, on average
 POINTS_MAX: Final = 20_000
 GAP_MIN: Final = timedelta(minutes=10)  # backups closer together say nothing about a day
@@ -22,7 +25,7 @@ SHARE_MAX: Final = 0.999  # of a disk, changed within one gap; all of it would m
 
 
 def measured(app: Services, tx: Tx, ids: Sequence[UUID]) -> dict[UUID, Measured]:
-    """By resource, those only of which something is known. Two statements."""
+    """By resource, those only of which something is known. One statement."""
     if not ids:
         return {}
     where = (
@@ -32,7 +35,7 @@ def measured(app: Services, tx: Tx, ids: Sequence[UUID]) -> dict[UUID, Measured]
     )
     limit = min(POINTS_MAX, POINTS_EACH * len(ids))
     points = tx.points.page(Select(where=where, order=(Order("at", descending=True),), limit=limit))
-    noted = figures(tx, (point for point in points if point.leg is Leg.BACKUP))
+    noted = figures(points)
     held = {point.id: size for point in points if (size := data_bytes(app, point)) is not None}
     return {id: found for id, found in by_resource(points, noted, held).items() if found != NOTHING}
 
@@ -45,15 +48,9 @@ def data_bytes(app: Services, point: RestorePoint) -> int | None:
     return sum(sizes) if disks and len(sizes) == len(disks) else None
 
 
-def figures(tx: Tx, points: Iterable[RestorePoint]) -> dict[UUID, Mapping[str, Any]]:
-    """By point: what its task noted of the backup, where it is still there."""
-    tasks = {point.task_id: point.id for point in points if point.task_id is not None}
-    found = {}
-    for task in tx.tasks.many(tasks).values():
-        result = task.document.get("result") or {}
-        if result.get("figures"):
-            found[tasks[task.id]] = result["figures"]
-    return found
+def figures(points: Iterable[RestorePoint]) -> dict[UUID, Mapping[str, Any]]:
+    """By backup: what was noted when it was made. Imported ones have nothing noted."""
+    return {point.id: point.document[FIGURES] for point in points if point.leg is Leg.BACKUP and FIGURES in point.document}
 
 
 def by_resource(

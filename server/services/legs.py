@@ -1,8 +1,8 @@
 """The legs of a PROTECT task: one ends, the next begins, what failed is tried again, and promises are noted.
 
-A task's document holds ``flags`` (leg → frequencies its point counts for), ``slotAt``, ``legs`` (``domain.legs``), the failed legs of
-this attempt in ``failed``, and what the leg at work keeps for itself; the latter goes when the leg ends. A leg that failed is
-cleaned up after (``cleaning``) before the next begins.
+A task's document holds ``flags`` (leg → frequencies its point counts for), ``slots`` (leg → the planned moment it fulfils),
+``legs`` (``domain.legs``), the failed legs of this attempt in ``failed``, and what the leg at work keeps for itself; the latter
+goes when the leg ends. A leg that failed is cleaned up after (``cleaning``) before the next begins.
 """
 
 from __future__ import annotations
@@ -47,10 +47,10 @@ STAGES: Final[Mapping[TaskLeg, str]] = MappingProxyType(
     }
 )
 _BY_STAGE: Final = {stage: leg for leg, stage in STAGES.items()} | {GUEST_POST: TaskLeg.GUEST, HEAL: TaskLeg.BACKUP}
-_LASTING: Final = (
+_LASTING: Final[tuple[str, ...]] = (
     "region",
     "flags",
-    "slotAt",
+    "slots",
     "repository",
     "archive",
     "replica",
@@ -65,7 +65,7 @@ _LASTING: Final = (
     "result",
     "errorCode",
 )
-_TOLD: Final = ("result", "legs", "flags", "slotAt")  # what is left of it when the task has ended
+_TOLD: Final[tuple[str, ...]] = ("result", "legs", "flags", "slots")  # what is left of it when the task has ended
 GUEST_OPEN: Final = "open"  # of the key ``guest``: the pre-snapshot script was begun, the post-snapshot one is due
 GUEST_OVER: Final = "over"
 
@@ -90,8 +90,9 @@ def flags_of(task: Task, leg: Leg) -> tuple[Frequency, ...]:
     return tuple(Frequency(value) for value in task.document["flags"].get(leg.value, ()))
 
 
-def slot_of(task: Task) -> datetime | None:
-    text = task.document.get("slotAt")
+def slot_of(task: Task, leg: Leg) -> datetime | None:
+    """The planned moment the task's point of ``leg`` fulfils; None in runs by hand."""
+    text = task.document["slots"].get(leg.value)
     return datetime.fromisoformat(text) if text else None
 
 
@@ -282,7 +283,7 @@ def _with_promises(run: Run, ended: Iterable[TaskLeg], change: Change | None, *,
 
 
 def _promise(run: Run, leg: Leg, made: bool) -> Promise | None:
-    slot, policy_id, resource_id = slot_of(run.task), run.session.policy_id, run.task.resource_id
+    slot, policy_id, resource_id = slot_of(run.task, leg), run.session.policy_id, run.task.resource_id
     if slot is None or policy_id is None or resource_id is None or not flags_of(run.task, leg):
         return None
     return Promise(
@@ -304,7 +305,7 @@ def marked(run: Run, point: RestorePoint, leg: Leg) -> RestorePoint:
         point,
         leg=leg,
         flags=flags_of(run.task, leg),
-        slot_at=slot_of(run.task),
+        slot_at=slot_of(run.task, leg),
         policy_id=run.session.policy_id,
         session_id=run.session.id,
         task_id=run.task.id,

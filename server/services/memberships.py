@@ -64,9 +64,9 @@ def _tell(tx: Tx, policy: Policy, joined: Sequence[UUID], left: Sequence[UUID], 
     for ids, verb in ((joined, "joined"), (left, "left")):
         if not ids:
             continue
-        names = [named[id].name or named[id].aws_id for id in ids[:NAMED] if id in named]
-        more = len(ids) - len(names)
-        who = ", ".join((*names, f"{more} more")) if more else ", ".join(names)
+        who = ", ".join(named[id].name or named[id].aws_id for id in ids[:NAMED])
+        if len(ids) > NAMED:
+            who += f" and {len(ids) - NAMED} more"
         tx.activity.append(
             at=now, kind="policy", subject_id=policy.id, change="changed", message=f"{who} {verb} the policy {policy.name}."
         )

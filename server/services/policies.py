@@ -171,9 +171,7 @@ def draft_of(policy: Policy) -> PolicyDraft:
     return PolicyDraft(**{one.name: getattr(policy, one.name) for one in fields(PolicyDraft)})
 
 
-def clone(
-    app: Services, caller: Caller, id: UUID, name: str, *, dry_run: bool = False, key: str | None = None
-) -> Policy:
+def clone(app: Services, caller: Caller, id: UUID, name: str, *, dry_run: bool = False, key: str | None = None) -> Policy:
     """A copy under another name, after all others; disabled, so that nothing runs before somebody has looked at it.
 
     Errors: Forbidden, NotFound, InvalidInput, Conflict when the name is taken.

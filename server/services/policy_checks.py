@@ -122,7 +122,7 @@ def _repositories(tx: Tx, policy: Policy) -> Found:
 def _resources(tx: Tx, policy: Policy) -> Found:
     scope = policy.scope
     for path, ids in (("scope.resourceIds", scope.resource_ids), ("scope.excludedResourceIds", scope.excluded_resource_ids)):
-        found = tx.resources.many(ids[: SELECTION_MAX]) if ids else {}
+        found = tx.resources.many(ids[:SELECTION_MAX]) if ids else {}
         absent = len(set(ids) - found.keys())
         foreign = [one.name for one in found.values() if one.account_id != scope.account_id]
         if absent:
@@ -138,9 +138,9 @@ def warnings(tx: Tx, policy: Policy) -> Iterator[str]:
     made = Leg.ARCHIVE in policy_rules.makes(policy, terms)
     for archive in repositories_of(tx, policy)[1] if made else ():
         least = MINIMUM_DAYS[archive.storage_class]
-        short = next((one.period for one in kept if one.period and one.period.after(EPOCH) < EPOCH + timedelta(days=least)), None)
-        if short is not None:
-            yield f"{archive.name} charges for at least {least} days: archives kept for {short} cost as much as if they stayed so long."
+        short = [one.period for one in kept if one.period and one.period.after(EPOCH) < EPOCH + timedelta(days=least)]
+        if short:
+            yield f"{archive.name} charges for {least} days at least, also for archives that are kept for {short[0]}."
 
 
 def repositories_of(tx: Tx, policy: Policy) -> tuple[list[Repository], list[Repository]]:

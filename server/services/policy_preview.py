@@ -14,13 +14,13 @@ from server.domain.access import Caller, Role
 from server.domain.keeping import PlannedRun
 from server.domain.policy import Policy, rank
 from server.domain.policy_texts import KeepLine
+from server.domain.reasons import CLAIMED
 from server.domain.scope import verdict
 from server.domain.sla import SlaTerms
 from server.domain.workload import Resource
 from server.ports import Tx, Where
 from server.services import claims, policies, policy_checks
 from server.services.context import Services
-from server.services.protection import CLAIMED
 
 RUNS_MAX: Final = 50
 COVERED_MAX: Final = 100

@@ -1,7 +1,7 @@
 """The PROTECT task: one resource of a policy run, leg after leg.
 
-guest scripts → snapshot → (as soon as AWS has fixed the moment) guest scripts → replica → backup (→ what was damaged is looked at
-again) → verification → archive. How legs end and follow each other: ``legs``.
+guest scripts → snapshot → (as soon as AWS has fixed the moment) guest scripts → replica → backup (→ what was damaged is looked
+at again) → verification → archive. How legs end and follow each other: ``legs``.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from server.domain.restore import Leg, RestorePoint
 from server.domain.session import Level, State, Task
 from server.domain.workload import Account, Place, Resource, place
 from server.ports import SnapshotJob, Step, Tx
-from server.services import archives, backups, guests, legs, replicas, run_terms, verification
+from server.services import archiving, backups, guests, legs, replicas, run_terms, verification
 from server.services.steps import Done, Handler, Line, Next, Run
 from server.services.wording import count, size
 
@@ -130,7 +130,7 @@ def _verify(run: Run) -> Next | Done:
 
 
 def _archive(run: Run) -> Next | Done:
-    step = archives.step(run, legs.ARCHIVE)
+    step = archiving.step(run, legs.ARCHIVE)
     if isinstance(step, Next):
         return step
     return legs.close(run, TaskLeg.ARCHIVE, result=step.document["result"], lines=step.lines, change=step.change)
@@ -157,7 +157,7 @@ def _sweep(run: Run, leg: TaskLeg) -> None:
     elif leg is TaskLeg.BACKUP:
         backups.abandon(run)
     elif leg is TaskLeg.ARCHIVE:
-        archives.abandon(run)
+        archiving.abandon(run)
 
 
 def _cleanup(run: Run) -> None:

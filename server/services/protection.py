@@ -1,58 +1,64 @@
-"""A policy run: who is protected, and what happens to each of them.
+"""Policy runs: who is protected, which legs are made where, and what their points count for.
 
-A run is one session with a PROTECT task per covered resource and a RETENTION task that waits for them. A PROTECT task goes
-``start`` → ``snapshot`` → (snapshot point registered) → ``backup`` → (backup point registered → ``heal`` → ``verify`` →) done;
-``again`` clears the way for another attempt.
+A run is one session with a PROTECT task per covered resource (``protecting``) and a RETENTION task that waits for them. An SLA
+policy's run covers the Regions whose promises are due; runs of other Regions go on beside it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
+from types import MappingProxyType
 from typing import Any, Final
-from uuid import UUID, uuid5
+from uuid import UUID
 
 from server.domain import keeping
+from server.domain import legs as legs_of
 from server.domain.access import Caller, Role
-from server.domain.errors import Conflict, HoldfastError, NotFound
+from server.domain.codec import to_json
+from server.domain.errors import Conflict, InvalidInput
 from server.domain.periods import Frequency
-from server.domain.policy import Policy, rank
-from server.domain.restore import Leg, RestorePoint
-from server.domain.schedule import Flags, manual_flags
+from server.domain.policy import Policy, PolicyKind, rank
+from server.domain.reasons import CLAIMED
+from server.domain.restore import Leg
+from server.domain.retention import Rules
+from server.domain.schedule import NO_FLAGS, Flags, manual_flags
 from server.domain.scope import verdict
-from server.domain.session import Level, Session, SessionKind, Task, TaskKind
-from server.domain.workload import Account, Place, Resource, place
-from server.ports import Order, Select, SnapshotJob, Tx, Where
-from server.services import backups, runs, verification
+from server.domain.session import Level, Session, SessionKind, State, TaskKind
+from server.domain.sla import SlaTerms
+from server.domain.templates import StorageTemplate
+from server.domain.workload import Resource
+from server.ports import Order, Select, Tx, Where
+from server.services import memberships, run_terms, runs
 from server.services.context import Services
-from server.services.steps import Done, Handler, Line, Next, Run
+from server.services.policy_terms import storage_of, terms_of
+from server.services.run_terms import RunTerms
 from server.services.wording import count, size
 
 PAGE: Final = 500  # resources read at a time
 POLICIES_MAX: Final = 1000  # rivals looked at: more policies than an appliance has
-_ORDERED: Final = ("policy", "repository", "copyTags", "flags", "slotAt", "kept", "verify", "retries")  # what a task was given
-RETRY_SECONDS: Final = 60.0  # between attempts at a failed resource of a scheduled run
+RUNS_MAX: Final = 100  # open runs of one policy: at most one per Region
 
-CLAIMED: Final = "The resource is already protected by another policy"  # a wording report scripts look for
-
-
-# ---- starting ---------------------------------------------------------------------------------------------------------
+# ---- who --------------------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Coverage:
-    """Whom a run of a policy protects: ``covered`` with the reason, ``claimed`` with the policy that comes first."""
+    """Whom a run of a policy protects: ``covered`` with the reason, ``claimed`` with the policy that comes first. ``seen``: all
+    resources that were looked at."""
 
     covered: tuple[tuple[Resource, str], ...]
     claimed: tuple[tuple[Resource, Policy], ...]
+    seen: frozenset[UUID] = frozenset()
 
 
-def coverage(tx: Tx, policy: Policy) -> Coverage:
-    """Resolve the scope of ``policy`` now, minus what enabled policies of higher priority claim."""
+def coverage(tx: Tx, policy: Policy, regions: Collection[str] | None = None) -> Coverage:
+    """Resolve the scope of ``policy`` now, in some of its Regions or all, minus what enabled policies that come first claim."""
     rivals = _rivals(tx, policy)
-    covered, claimed = [], []
-    for resource in _candidates(tx, policy):
+    covered, claimed, seen = [], [], set()
+    for resource in _candidates(tx, policy, policy.scope.regions if regions is None else tuple(regions)):
+        seen.add(resource.id)
         answer = verdict(policy.scope, resource)
         if not answer.covered:
             continue
@@ -61,14 +67,14 @@ def coverage(tx: Tx, policy: Policy) -> Coverage:
             covered.append((resource, answer.reason))
         else:
             claimed.append((resource, rival))
-    return Coverage(covered=tuple(covered), claimed=tuple(claimed))
+    return Coverage(covered=tuple(covered), claimed=tuple(claimed), seen=frozenset(seen))
 
 
-def _candidates(tx: Tx, policy: Policy) -> Iterator[Resource]:
+def _candidates(tx: Tx, policy: Policy, regions: tuple[str, ...]) -> Iterator[Resource]:
     where = (
         Where("account_id", "eq", policy.scope.account_id),
         Where("workload", "eq", policy.workload),
-        Where("region", "in", policy.scope.regions),
+        Where("region", "in", regions),
         Where("present", "eq", True),
     )
     after: tuple[Any, ...] | None = None
@@ -84,7 +90,10 @@ def _rivals(tx: Tx, policy: Policy) -> list[Policy]:
     """Enabled policies that come before this one, first first."""
     where = (Where("workload", "eq", policy.workload), Where("enabled", "eq", True))
     rows = tx.policies.page(Select(where=where, limit=POLICIES_MAX))
-    return sorted((each for each in rows if each.id != policy.id and rank(each) < rank(policy)), key=rank)
+    return sorted((each for each in rows if rank(each) < rank(policy)), key=rank)
+
+
+# ---- starting ---------------------------------------------------------------------------------------------------------
 
 
 def start_policy(
@@ -98,9 +107,10 @@ def start_policy(
     dry_run: bool = False,
     key: str | None = None,
 ) -> Session | None:
-    """Run a policy now, disabled or not. ``backup`` False makes snapshots only; ``archive``: archives, too. None when ``dry_run``.
+    """Run a policy now, disabled or not: snapshots, their replicas where it names targets, and what else is asked for.
+    None when ``dry_run``.
 
-    Errors: Forbidden, NotFound, Conflict while its previous run is not over.
+    Errors: Forbidden, NotFound, InvalidInput when it has no archive repository, Conflict while its previous run is not over.
     """
     caller.require(Role.OPERATOR)
     with app.store.transaction() as tx:
@@ -108,51 +118,97 @@ def start_policy(
         if key is not None and (earlier := tx.sessions.find(key=key)) is not None:
             return earlier
         refuse_while_running(tx, policy)
+        storage = storage_of(tx, policy)
+        if archive and not _archives(policy, storage):
+            wrong = f"{policy.name} has no archive repository."
+            raise InvalidInput(wrong, fields={"archive": wrong})
         if dry_run:
             return None
-        legs = frozenset({Leg.SNAPSHOT, Leg.BACKUP} if backup and policy.repository_id is not None else {Leg.SNAPSHOT})
-        if archive and policy.archive_repository_id is not None:
-            legs |= {Leg.ARCHIVE}
-        flags = manual_flags(policy.schedule, legs)
+        legs = {Leg.SNAPSHOT, Leg.REPLICA} | ({Leg.BACKUP} if backup else set()) | ({Leg.ARCHIVE} if archive else set())
+        flags = _flags_by_hand(policy, terms_of(tx, policy), frozenset(legs))
         order = RunOrder(requested_by=caller.name, reason=reason, flags=flags, retries=0, key=key)
         return start_run(tx, app, policy, order, next_run_at=policy.next_run_at)
 
 
-def refuse_while_running(tx: Tx, policy: Policy) -> None:
-    """Conflict while the policy's previous session is not over."""
-    if policy.last_session_id is None:
-        return
-    try:
-        last = tx.sessions.get(policy.last_session_id)
-    except NotFound:
-        return
-    if not last.state.final:
-        raise Conflict(
-            f"The policy {policy.name} is still running, since {last.created_at:%Y-%m-%d %H:%M} UTC.",
-            remedy="Wait for the session to end, or cancel it.",
-        )
+def _archives(policy: Policy, storage: StorageTemplate | None) -> bool:
+    return any(keeping.archive_repository(policy, storage, region) is not None for region in policy.scope.regions)
+
+
+def _flags_by_hand(policy: Policy, terms: SlaTerms | None, legs: frozenset[Leg]) -> Flags:
+    """What a run started by hand counts for. An SLA policy makes the legs its template keeps, counted as the most frequent of
+    what is kept: daily ones, where it has any."""
+    if policy.kind is PolicyKind.SCHEDULE:
+        return manual_flags(policy.schedule, legs)
+    rules = keeping.rules(policy, terms)
+    found: dict[Leg, frozenset[Frequency]] = {Leg.SNAPSHOT: NO_FLAGS}
+    for leg in Leg:
+        kept = [frequency for frequency in Frequency if frequency in rules.get(leg, {})]
+        if leg in legs and kept:
+            found[leg] = frozenset(kept[:1])
+    return MappingProxyType(found)
+
+
+def refuse_while_running(tx: Tx, policy: Policy, regions: Collection[str] | None = None) -> None:
+    """Conflict while a run of the policy in any of its Regions (of ``regions``) is not over."""
+    for session in open_runs(tx, policy.id):
+        if regions is None or not _regions(session, policy).isdisjoint(regions):
+            raise Conflict(
+                f"The policy {policy.name} is still running, since {session.created_at:%Y-%m-%d %H:%M} UTC.",
+                remedy="Wait for the session to end, or cancel it.",
+            )
+
+
+def open_runs(tx: Tx, policy_id: UUID) -> list[Session]:
+    """Runs of the policy that are not over, oldest first."""
+    where = (
+        Where("policy_id", "eq", policy_id),
+        Where("kind", "eq", SessionKind.POLICY_RUN),
+        Where("state", "in", (State.PENDING, State.RUNNING)),
+    )
+    return tx.sessions.page(Select(where=where, order=(Order("created_at"),), limit=RUNS_MAX))
+
+
+def busy_regions(tx: Tx, policy: Policy) -> set[str]:
+    return {region for session in open_runs(tx, policy.id) for region in _regions(session, policy)}
+
+
+def _regions(session: Session, policy: Policy) -> set[str]:
+    return set(session.document.get("regions", policy.scope.regions))
+
+
+# ---- a run ------------------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunOrder:
-    """How a run was asked for. ``flags``: the legs it makes and what their points count for. ``slot_at``: when it was planned, None
-    by hand. ``retries``: further attempts at resources that fail (scheduled runs only)."""
+    """How a run was asked for. ``flags``: the legs it makes and what their points count for. ``slot_at``: when it was planned,
+    None by hand; ``slots``: of each leg, where they differ. ``retries``: further attempts at legs that fail (scheduled runs
+    only). ``regions`` None: all of the policy's."""
 
     requested_by: str
     reason: str = ""
     flags: Flags
     slot_at: datetime | None = None
+    slots: Mapping[Leg, datetime] | None = None
     retries: int
+    regions: tuple[str, ...] | None = None
     key: str | None = None
     remarks: tuple[tuple[Level, str], ...] = ()
 
 
 def start_run(tx: Tx, app: Services, policy: Policy, order: RunOrder, *, next_run_at: datetime | None) -> Session:
     """Add the run's session and tasks and note it in the policy (whose row the transaction holds)."""
-    found = coverage(tx, policy)
-    backup = Leg.BACKUP in order.flags and policy.repository_id is not None
-    drafts = [_protect_draft(policy, resource, order, backup) for resource, _ in found.covered]
-    drafts.append(runs.TaskDraft(kind=TaskKind.RETENTION, name="Retention", waits=bool(drafts)))
+    now = app.clock.now()
+    terms = terms_of(tx, policy)
+    regions = policy.scope.regions if order.regions is None else order.regions
+    found = coverage(tx, policy, regions)
+    among = None if set(regions) == set(policy.scope.regions) else found.seen
+    memberships.refresh(tx, policy, [each.id for each, _ in found.covered], order.slot_at or now, among=among)
+    taken = RunTerms.taken(policy, track=keeping.tracks_changes(policy, terms))
+    places = _places(policy, storage_of(tx, policy), keeping.rules(policy, terms), order, regions, now)
+    drafts = [_protect_draft(policy, taken, places[resource.region], resource) for resource, _ in found.covered]
+    drafts.append(_retention_draft(policy, taken, places.values(), waits=bool(drafts)))
+    made = {leg for each in places.values() for leg in each.flags}
     draft = runs.SessionDraft(
         kind=SessionKind.POLICY_RUN,
         name=policy.name,
@@ -160,8 +216,13 @@ def start_run(tx: Tx, app: Services, policy: Policy, order: RunOrder, *, next_ru
         reason=order.reason,
         policy_id=policy.id,
         key=order.key,
-        document={"backup": backup},
-        opening=(*order.remarks, *_opening(policy, found, backup)),
+        document={
+            **{leg.value: leg in made for leg in Leg},
+            "regions": list(regions),
+            "slotAt": order.slot_at.isoformat() if order.slot_at else None,
+            run_terms.KEY: to_json(taken),
+        },
+        opening=(*order.remarks, *_opening(policy, found, made)),
     )
     session = runs.begin(tx, app, draft, drafts)
     noted = replace(policy, last_session_id=session.id, next_run_at=next_run_at, revision=policy.revision + 1)
@@ -169,38 +230,70 @@ def start_run(tx: Tx, app: Services, policy: Policy, order: RunOrder, *, next_ru
     return session
 
 
-def _protect_draft(policy: Policy, resource: Resource, order: RunOrder, backup: bool) -> runs.TaskDraft:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Place:
+    """What a run does in one Region. ``document``: what every task there is given."""
+
+    flags: Flags
+    document: Mapping[str, Any]
+
+
+def _places(
+    policy: Policy, storage: StorageTemplate | None, rules: Rules, order: RunOrder, regions: Iterable[str], now: datetime
+) -> dict[str, _Place]:
+    return {region: _place(policy, storage, rules, order, region, order.slot_at or now) for region in regions}
+
+
+def _place(policy: Policy, storage: StorageTemplate | None, rules: Rules, order: RunOrder, region: str, at: datetime) -> _Place:
+    repository = keeping.backup_repository(policy, storage, region)
+    archive = keeping.archive_repository(policy, storage, region)
+    target = keeping.replica_target(policy, region)
+    possible = {Leg.SNAPSHOT: True, Leg.REPLICA: target, Leg.BACKUP: repository, Leg.ARCHIVE: repository and archive}
+    wanted = {leg: order.flags.get(leg, NO_FLAGS) for leg in Leg if leg in order.flags or leg is Leg.SNAPSHOT}
+    flags = {leg: marks for leg, marks in wanted.items() if possible[leg]}
+    if Leg.ARCHIVE in flags:
+        flags.setdefault(Leg.BACKUP, NO_FLAGS)  # a temporary one, to be archived
+    flags = {leg: flags[leg] for leg in Leg if leg in flags}
+    document = {
+        "region": region,
+        "flags": {leg.value: [flag.value for flag in Frequency if flag in marks] for leg, marks in flags.items()},
+        "slots": {leg.value: slot.isoformat() for leg in flags if (slot := _slot(order, leg)) is not None},
+        "repository": str(repository) if Leg.BACKUP in flags else None,
+        "kept": run_terms.kept(rules, Leg.BACKUP, flags, at),
+        "archive": str(archive) if Leg.ARCHIVE in flags else None,
+        "archiveKept": run_terms.kept(rules, Leg.ARCHIVE, flags, at),
+        "replica": to_json(target) if Leg.REPLICA in flags else None,
+        "retries": order.retries,
+        "attempt": 0,
+    }
+    return _Place(flags=MappingProxyType(flags), document=MappingProxyType(document))
+
+
+def _slot(order: RunOrder, leg: Leg) -> datetime | None:
+    return order.slot_at if order.slots is None else order.slots.get(leg)
+
+
+def _protect_draft(policy: Policy, taken: RunTerms, where: _Place, resource: Resource) -> runs.TaskDraft:
+    legs = legs_of.planned(where.flags, guest=taken.scripts, verify=policy.verify)
     return runs.TaskDraft(
         kind=TaskKind.PROTECT,
         name=resource.name or resource.aws_id,
         resource_id=resource.id,
-        progress_total=resource.size_bytes if backup else 0,
-        document={
-            "policy": policy.name,
-            "repository": str(policy.repository_id) if backup else None,
-            "copyTags": policy.copy_tags,
-            "flags": {leg.value: sorted(flag.value for flag in order.flags[leg]) for leg in order.flags},
-            "slotAt": order.slot_at.isoformat() if order.slot_at else None,
-            "kept": _kept(policy, order),
-            "verify": policy.verify and backup,
-            "retries": order.retries,
-            "attempt": 0,
-        },
+        progress_total=resource.size_bytes if Leg.BACKUP in where.flags else 0,
+        document={**where.document, "legs": legs_of.to_json(legs)},
     )
 
 
-def _kept(policy: Policy, order: RunOrder) -> dict[str, Any]:
-    """``{"days", "schedule"}``: how long the backup's longest flag keeps it, and that flag."""
-    rules = keeping.rules(policy, None)[Leg.BACKUP]
-    now = datetime(2000, 1, 1)  # noqa: DTZ001  only its distance to the end counts
-    periods = {flag: rules[flag].period for flag in order.flags.get(Leg.BACKUP, ()) if flag in rules}
-    days = {flag: (period.after(now) - now).days for flag, period in periods.items() if period is not None}
-    longest = max(days, key=lambda flag: days[flag], default=None)
-    return {"days": days[longest], "schedule": longest.value} if longest else {}
+def _retention_draft(policy: Policy, taken: RunTerms, places: Iterable[_Place], *, waits: bool) -> runs.TaskDraft:
+    """A temporary snapshot that nobody will compare with goes as soon as the run is over, whatever windows are open."""
+    temporary = not taken.track and any(not each.flags[Leg.SNAPSHOT] for each in places)
+    document = {"policyId": str(policy.id)} if temporary else {}
+    return runs.TaskDraft(kind=TaskKind.RETENTION, name="Retention", waits=waits, document=document)
 
 
-def _opening(policy: Policy, found: Coverage, backup: bool) -> Iterator[tuple[Level, str]]:
-    what = "snapshots and backups" if backup else "snapshots"
+def _opening(policy: Policy, found: Coverage, made: Collection[Leg]) -> Iterator[tuple[Level, str]]:
+    names = [f"{leg.value}s" for leg in Leg if leg in made or leg is Leg.SNAPSHOT]
+    what = ", ".join(names[:-1]) + f" and {names[-1]}" if len(names) > 1 else names[0]
     if found.covered:
         total = sum(resource.size_bytes for resource, _ in found.covered)
         yield Level.INFO, f"{policy.name}: making {what} of {count(len(found.covered), 'resource')} ({size(total)} of disks)."
@@ -208,136 +301,3 @@ def _opening(policy: Policy, found: Coverage, backup: bool) -> Iterator[tuple[Le
         yield Level.WARNING, f"{policy.name}: no resource is covered now. Rescan the account, or widen the policy's scope."
     for resource, rival in found.claimed:
         yield Level.INFO, f"{resource.name or resource.aws_id}: {CLAIMED}: {rival.name}"
-
-
-# ---- the task ---------------------------------------------------------------------------------------------------------
-
-
-def _subject(run: Run) -> tuple[Resource, Place]:
-    with run.app.store.transaction() as tx:
-        resource = tx.resources.get(_resource_id(run.task))
-        account: Account = tx.accounts.get(resource.account_id)
-    return resource, place(account, resource.region)
-
-
-def _resource_id(task: Task) -> UUID:
-    assert task.resource_id is not None  # every PROTECT task is made for a resource
-    return task.resource_id
-
-
-def token(task: Task) -> str:
-    """The mark on everything this task makes in AWS; a new one for each attempt, whose predecessor was swept."""
-    attempt = task.document.get("attempt", 0)
-    return f"{task.id}-{attempt}" if attempt else str(task.id)
-
-
-def flags_of(task: Task, leg: Leg) -> tuple[Frequency, ...]:
-    """What the task's point of ``leg`` counts for."""
-    return tuple(Frequency(value) for value in task.document["flags"].get(leg.value, ()))
-
-
-def snapshot_point_id(task: Task) -> UUID:
-    """Derived, so that a repeated step registers the same point."""
-    return uuid5(task.id, "snapshot")
-
-
-def _step(run: Run) -> Next | Done:
-    stage = run.task.stage
-    if stage == "start":
-        line = Line(f"Creating snapshot: Processing {run.task.name}.")
-        document = {**run.task.document, "at": run.app.clock.now().isoformat()}
-        return Next(stage="snapshot", document=document, message="Creating snapshot.", lines=(line,))
-    if stage == "snapshot":
-        return _snapshot(run)
-    if stage == "again":
-        _sweep(run)
-        attempt = int(run.task.document["attempt"]) + 1
-        kept = {key: value for key, value in run.task.document.items() if key in _ORDERED}
-        return Next(stage="start", document={**kept, "attempt": attempt})
-    if stage == backups.HEAL:
-        return backups.heal(run)
-    if stage == verification.STAGE:
-        return verification.step(run)
-    return backups.step(run, snapshot_point_id(run.task))
-
-
-def _snapshot(run: Run) -> Next | Done:
-    document = run.task.document
-    resource, where = _subject(run)
-    workload = run.app.workloads[resource.workload]
-    job = SnapshotJob(
-        place=where,
-        resource=resource,
-        token=token(run.task),
-        policy_name=document["policy"],
-        copy_tags=document["copyTags"],
-    )
-    step = workload.snapshot(job, dict(document.get("memo", {})))
-    if not step.done:
-        waiting = {**document, "memo": step.memo}
-        return Next(stage="snapshot", document=waiting, wait=step.wait, message=step.message or "Creating snapshot.")
-    disks = workload.disks(step.memo)
-    now = run.app.clock.now()
-    point = RestorePoint(
-        id=snapshot_point_id(run.task),
-        resource_id=resource.id,
-        resource_name=resource.name or resource.aws_id,
-        workload=resource.workload,
-        account_id=resource.account_id,
-        region=resource.region,
-        leg=Leg.SNAPSHOT,
-        at=datetime.fromisoformat(document["at"]),
-        created_at=now,
-        flags=flags_of(run.task, Leg.SNAPSHOT),
-        slot_at=datetime.fromisoformat(document["slotAt"]) if document["slotAt"] else None,
-        policy_id=run.session.policy_id,
-        session_id=run.session.id,
-        task_id=run.task.id,
-        size_bytes=sum(disk.size_bytes for disk in disks),
-        document=step.memo,
-    )
-    text = f"{run.task.name}: snapshot of {count(len(disks), 'volume')} created ({size(point.size_bytes)})."
-    return _registered(run, point, Line(text, Level.SUCCESS))
-
-
-def _registered(run: Run, point: RestorePoint, line: Line) -> Next | Done:
-    def change(tx: Tx) -> None:
-        tx.points.add(point)
-        message = f"{point.resource_name}: snapshot created."
-        tx.activity.append(at=point.created_at, kind="restore_point", subject_id=point.id, change="created", message=message)
-
-    kept = {key: value for key, value in run.task.document.items() if key != "memo"}
-    document = {**kept, "result": {"snapshotPointId": str(point.id)}}
-    if document["repository"] is None:
-        return Done(message="Snapshot created.", document={"result": document["result"]}, lines=(line,), change=change)
-    return Next(stage="backup", document=document, message="Backing up.", lines=(line,), change=change)
-
-
-def _sweep(run: Run) -> None:
-    """Remove what an attempt left in AWS and in the repository, unless it became a point."""
-    resource, where = _subject(run)
-    if backups.registered(run.task):
-        return
-    if "result" not in run.task.document:
-        run.app.workloads[resource.workload].abandon(where, token(run.task))
-    else:
-        backups.abandon(run)
-
-
-def _second_chance(run: Run, error: HoldfastError) -> Next | None:
-    """Scheduled runs try failed resources again: the backup alone if the snapshot is there, else all of it."""
-    left = int(run.task.document.get("retries", 0))
-    if left <= 0:
-        return None
-    text = f"{run.task.name}: {error.message} Another attempt follows in {RETRY_SECONDS:.0f} s ({left} left)."
-    stage = run.task.stage if backups.registered(run.task) else "backup" if "result" in run.task.document else "again"
-    return Next(
-        stage=stage,
-        document={**run.task.document, "retries": left - 1},
-        wait=RETRY_SECONDS,
-        message=error.message,
-        lines=(Line(text, Level.WARNING, {"code": error.code}),),
-    )
-
-
-HANDLER: Final = Handler(step=_step, cleanup=_sweep, second_chance=_second_chance)

@@ -16,6 +16,7 @@ from uuid import UUID
 from server.domain.access import Caller, Role
 from server.domain.errors import Damaged, ForeignFormat, HoldfastError, NotFound
 from server.domain.immutability import judge
+from server.domain.periods import Frequency
 from server.domain.repository import Repository, RepositoryState, StorageClass
 from server.domain.restore import Leg, PointState, RestorePoint
 from server.domain.session import Level, Session, SessionKind, State, TaskKind
@@ -265,10 +266,17 @@ def _point(
         size_bytes=manifest.size_bytes,
         stored_bytes=manifest.stored_bytes,
         expires_at=manifest.at + timedelta(days=days) if isinstance(days, int) else None,
+        flags=_flags(manifest),
         locked_until=manifest.lock.until if manifest.lock else None,
         source_id=source.id if source and row.storage_class is not StorageClass.STANDARD else None,
         document=manifest.document,
     )
+
+
+def _flags(manifest: Manifest) -> tuple[Frequency, ...]:
+    """What the point counted for where it was made; none in repositories of before there were flags."""
+    names = (manifest.retention or {}).get("flags", ())
+    return tuple(frequency for frequency in Frequency if frequency.value in names)
 
 
 # ---- points that came back, or went -----------------------------------------------------------------------------------

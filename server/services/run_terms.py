@@ -56,8 +56,8 @@ def of(session: Session) -> RunTerms:
 
 
 def kept(rules: Rules, leg: Leg, flags: Flags, now: datetime) -> dict[str, Any]:
-    """``{"days", "schedule", "flags"}``: how long a point made now is kept by the flag that keeps it longest, that flag, and all
-    of them. Without any flag it is temporary."""
+    """``{"days", "schedule", "flags"}``: how long a point made now is kept by the flag that keeps it longest, that flag, and
+    all of them. Without any flag it is temporary."""
     known = rules.get(leg, {})
     periods = {flag: known[flag].period for flag in flags.get(leg, ()) if flag in known}
     days = {flag: (period.after(now) - now).days for flag, period in periods.items() if period is not None}

@@ -7,40 +7,37 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Final
-from uuid import UUID
 
-from server.domain import keeping
 from server.domain.access import SYSTEM
-from server.domain.errors import Conflict, DatabaseDown, HoldfastError, QueueDown
-from server.domain.policy import Policy
+from server.domain.errors import DatabaseDown, HoldfastError, QueueDown
 from server.domain.restore import PointState
 from server.domain.retention import DAILY_PASS
-from server.domain.schedule import Slot, due_slots
-from server.domain.session import Level, SessionKind, TaskKind
-from server.ports import Order, Select, Tx, Where
-from server.services import health_checks, maintenance, prices, protection, repository_rescans, rescans, retention, runs
+from server.domain.session import SessionKind, TaskKind
+from server.ports import Select, Tx, Where
+from server.services import (
+    due_runs,
+    health_checks,
+    maintenance,
+    prices,
+    repository_rescans,
+    rescans,
+    retention,
+    runs,
+)
 from server.services.context import Services
 from server.services.points import AT_ONCE
-from server.services.wording import count, span
+from server.services.wording import count
 
-REQUESTED_BY: Final = "schedule"
 GRACE: Final = timedelta(seconds=3)  # a task is overdue when nobody took it this long after its time
 SWEEP_MAX: Final = 500
 POLICIES_MAX: Final = 1000
-LATE: Final = timedelta(minutes=5)  # a run that starts this much after its slot says why
 UPKEEP_HOUR: Final = DAILY_PASS.hour  # UTC
 
 _log = logging.getLogger(__name__)
-
-
-def next_run_at(policy: Policy, now: datetime) -> datetime | None:
-    """When an enabled policy with this schedule runs next; None when by hand only."""
-    run = keeping.next_run(policy, None, now) if policy.enabled else None
-    return run.slot.at if run else None
 
 
 @dataclass(slots=True)
@@ -61,7 +58,7 @@ def tick(app: Services, agenda: Agenda) -> None:
         _runs(app, now)
         sweep(app, now)
         minute = now.astimezone(UTC).replace(second=0, microsecond=0)
-        if agenda.minute != minute and _attempt("what is due by the minute", lambda: _by_the_minute(app)):
+        if agenda.minute != minute and _attempt("what is due by the minute", lambda: _by_the_minute(app, now)):
             agenda.minute = minute
         hour = minute.replace(minute=0)
         if agenda.hour != hour and _attempt("the hourly rescan", lambda: _rescans(app, hour)):
@@ -102,63 +99,16 @@ def sweep(app: Services, now: datetime) -> int:
 
 def _runs(app: Services, now: datetime) -> None:
     with app.store.transaction() as tx:
-        enabled = Where("enabled", "eq", True)
-        due = (enabled, Where("next_run_at", "le", now))
-        unplanned = (enabled, Where("next_run_at", "is_null", True))
-        found = tx.policies.page(Select(where=due, order=(Order("next_run_at"),), limit=POLICIES_MAX))
-        planless = tx.policies.page(Select(where=unplanned, limit=POLICIES_MAX))
-    found += [policy for policy in planless if policy.schedule is not None]
+        found = due_runs.scheduled(tx, now)
     for policy in found:
-        _attempt(f"policy {policy.name}", partial(_run_due, app, policy.id, now))
+        _attempt(f"policy {policy.name}", partial(due_runs.begin_scheduled, app, policy.id, now))
 
 
-def _run_due(app: Services, policy_id: UUID, now: datetime) -> None:
+def _promised(app: Services, now: datetime) -> None:
     with app.store.transaction() as tx:
-        policy = tx.policies.get(policy_id, lock=True)
-        if not policy.enabled or policy.schedule is None:
-            return
-        following = next_run_at(policy, now)
-        slot = _slot(policy, now)
-        if slot is None or tx.sessions.find(key=_key(policy, slot)) is not None:
-            tx.policies.save(replace(policy, next_run_at=following, revision=policy.revision + 1))
-            return
-        try:
-            protection.refuse_while_running(tx, policy)
-        except Conflict:
-            text = f"{policy.name}: the run due at {slot.at:%Y-%m-%d %H:%M} UTC was left out: the previous one still runs."
-            tx.activity.append(at=now, kind="policy", subject_id=policy.id, change="changed", message=text)
-            tx.policies.save(replace(policy, next_run_at=following, revision=policy.revision + 1))
-            return
-        order = protection.RunOrder(
-            requested_by=REQUESTED_BY,
-            flags=slot.flags,
-            slot_at=slot.at,
-            retries=policy.retries.attempts,
-            key=_key(policy, slot),
-            remarks=_remarks(slot, now),
-        )
-        protection.start_run(tx, app, policy, order, next_run_at=following)
-
-
-def _slot(policy: Policy, now: datetime) -> Slot | None:
-    """The slot to run now: the latest one that came due; earlier missed ones are folded into it."""
-    assert policy.schedule is not None
-    if policy.next_run_at is None or policy.next_run_at > now:
-        return None
-    slots = due_slots(policy.schedule, policy.next_run_at - timedelta(microseconds=1), now)
-    return slots[-1] if slots else None
-
-
-def _key(policy: Policy, slot: Slot) -> str:
-    return f"policy:{policy.id}:{slot.at.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
-
-
-def _remarks(slot: Slot, now: datetime) -> tuple[tuple[Level, str], ...]:
-    late = now - slot.at
-    if late < LATE:
-        return ()
-    text = f"This run was due at {slot.at:%Y-%m-%d %H:%M} UTC, {span(late)} ago; it is made up for now."
-    return ((Level.WARNING, text),)
+        found = due_runs.promised(tx, now)
+    for policy in found:
+        _attempt(f"policy {policy.name}", partial(due_runs.begin_promised, app, policy.id, now))
 
 
 # ---- upkeep -----------------------------------------------------------------------------------------------------------
@@ -175,28 +125,30 @@ def _rescans(app: Services, hour: datetime) -> None:
             regions = sorted({str(region) for region in known} | named)[: rescans.REGIONS_MAX]
             key = f"rescan:{account.id}:{hour:%Y-%m-%dT%H}"
             if regions and tx.sessions.find(key=key) is None:
-                rescans.begin_rescan(tx, app, account, regions, requested_by=REQUESTED_BY, key=key)
+                rescans.begin_rescan(tx, app, account, regions, requested_by=due_runs.REQUESTED_BY, key=key)
 
 
-def _by_the_minute(app: Services) -> None:
-    """Health checks, of disabled policies, too: what they made is still kept. Retention where windows have closed."""
+def _by_the_minute(app: Services, now: datetime) -> None:
+    """SLA policies' runs. Health checks, of disabled policies, too: what they made is still kept. Retention where windows have
+    closed."""
+    _promised(app, now)
     with app.store.transaction() as tx:
         retention.begin_closed(tx, app)
-        for policy in tx.policies.page(Select(where=(Where("repository_id", "is_null", False),), limit=POLICIES_MAX)):
-            health_checks.begin_due(tx, app, policy, requested_by=REQUESTED_BY)
+        for policy in health_checks.planned(tx):
+            health_checks.begin_due(tx, app, policy, requested_by=due_runs.REQUESTED_BY)
 
 
 def _upkeep(app: Services, day: datetime) -> None:
     with app.store.transaction() as tx:
         for repository in tx.repositories.page(Select(limit=POLICIES_MAX)):
             key = f"maintenance:{repository.id}:{day:%Y-%m-%d}"
-            maintenance.begin_maintenance(tx, app, repository, requested_by=REQUESTED_BY, key=key)
+            maintenance.begin_maintenance(tx, app, repository, requested_by=due_runs.REQUESTED_BY, key=key)
             key = f"rescan-repository:{repository.id}:{day:%Y-%m-%d}"
             if tx.sessions.find(key=key) is None:
-                repository_rescans.begin_rescan(tx, app, repository, requested_by=REQUESTED_BY, key=key)
+                repository_rescans.begin_rescan(tx, app, repository, requested_by=due_runs.REQUESTED_BY, key=key)
         _leftovers(tx, app, day)
         retention.begin_daily(tx, app, day)
-        prices.begin_due(tx, app, requested_by=REQUESTED_BY, key=f"prices:{day:%Y-%m-%d}")
+        prices.begin_due(tx, app, requested_by=due_runs.REQUESTED_BY, key=f"prices:{day:%Y-%m-%d}")
 
 
 def _leftovers(tx: Tx, app: Services, day: datetime) -> None:

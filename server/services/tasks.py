@@ -30,7 +30,7 @@ ENDING: Final = "ending"  # the engine's own stage: what a failed or cancelled t
 CLAIMS_MAX: Final = 12  # claims without progress: the task kills its workers
 EARLY: Final = timedelta(seconds=0.5)  # messages may come this much before the time
 _KEY: Final = "engine"  # the engine's corner of a task's document
-_LASTING: Final = ("result", "legs", "flags", "slotAt")  # what is left of the document of a task that failed or was cancelled
+_LASTING: Final[tuple[str, ...]] = ("result", "legs", "flags", "slots")  # left of the document of a task that ended early
 
 _log = logging.getLogger(__name__)
 

@@ -166,9 +166,17 @@ ACCOUNT = {"name": "second", "roleArn": ROLE_ARN}
 S3 = {"name": "main", "kind": "S3", "accountId": "HOME", "region": "us-east-1", "location": "backups", "password": PASSWORD}
 LOCAL = {"name": "disk", "kind": "LOCAL", "location": "first", "password": PASSWORD}
 SCOPE = {"accountId": "HOME", "regions": ["us-east-1"], "mode": "ALL"}
-POLICY = {"name": "nightly", "scope": SCOPE, "retention": {"snapshots": 7, "backupDays": 30}}
-HOURS = {"snapshotHours": [6]}
+POLICY = {"name": "nightly", "scope": SCOPE}
+SIX = {"snapshot": {"slots": [6], "count": 7}}
+MONDAYS = {"hour": 7, "snapshot": {"slots": [0], "count": 2}}
+FIRST = {"hour": 8, "day": {"weekday": "MONDAY"}, "snapshot": {"slots": [1], "count": 1}}
 VOLUMES = {"accountId": "HOME", "region": "us-east-1", "zone": "us-east-1a"}
+
+
+def daily(**rules: Any) -> dict[str, Any]:
+    """A policy that makes snapshots at six, and what ``rules`` say."""
+    return {**POLICY, "schedule": {"daily": {**SIX, **rules}}}
+
 
 CASES = [
     # accounts
@@ -234,28 +242,58 @@ CASES = [
          remedy="Give the policy another repository, or delete it, first.", given=used_repository),
     # policies
     Case("policy Region typo", "createPolicy", {**POLICY, "scope": {**SCOPE, "regions": ["eu-centrall-1"]}}, "INVALID_INPUT",
-         "'eu-centrall-1' is not an AWS Region. Did you mean eu-central-1?", fields=("scope.regions",)),
+         "The policy cannot be saved: Unknown Region 'eu-centrall-1'. Did you mean eu-central-1?", fields=("scope.regions",)),
     Case("policy without Regions", "createPolicy", {**POLICY, "scope": {**SCOPE, "regions": []}}, "INVALID_INPUT",
          "The policy cannot be saved: Choose at least one Region.", fields=("scope.regions",)),
     Case("policy without a name", "createPolicy", {**POLICY, "name": " "}, "INVALID_INPUT",
          "The policy cannot be saved: Give the policy a name.", fields=("name",)),
     Case("policy name taken", "createPolicy", POLICY, "CONFLICT", "There is a policy named nightly already.", fields=("name",),
          given=lambda bench: existing_policy(bench) and None),
-    Case("hour 24", "createPolicy", {**POLICY, "schedule": {"snapshotHours": [24]}}, "INVALID_INPUT",
-         "The policy cannot be saved: Hours are 0 to 23.", fields=("schedule.snapshotHours",)),
-    Case("backup without a snapshot", "createPolicy", {**POLICY, "schedule": {"snapshotHours": [6], "backupHours": [7]}},
+    Case("hour 24", "createPolicy", daily(snapshot={"slots": [24], "count": 7}), "INVALID_INPUT",
+         "The policy cannot be saved: Hours are 0 to 23.", fields=("schedule.daily.snapshot.slots",)),
+    Case("backup without a snapshot", "createPolicy", daily(backup={"slots": [7], "period": {"amount": 30}}), "INVALID_INPUT",
+         "The policy cannot be saved: A backup needs a snapshot of the same hour: select the hour for snapshots too.",
+         fields=("schedule.daily.backup.slots", "repositoryId")),
+    Case("backup without a repository", "createPolicy", daily(backup={"slots": [6], "period": {"amount": 30}}),
          "INVALID_INPUT",
-         "The policy cannot be saved: A backup needs a snapshot at the same hour: select the hour for snapshots too.",
-         fields=("schedule.backupHours", "repositoryId")),
-    Case("backup without a repository", "createPolicy", {**POLICY, "schedule": {**HOURS, "backupHours": [6]}}, "INVALID_INPUT",
-         "The policy cannot be saved: Backups need a repository: choose one, or clear the backup hours.",
+         "The policy cannot be saved: Backups need a repository: choose one, or clear their times.",
          fields=("repositoryId",)),
-    Case("time zone that is none", "createPolicy", {**POLICY, "schedule": {**HOURS, "timezone": "Europe/Berlinn"}},
+    Case("time zone that is none", "createPolicy", {**POLICY, "schedule": {"daily": SIX, "timezone": "Europe/Berlinn"}},
          "INVALID_INPUT",
          "The policy cannot be saved: Unknown time zone 'Europe/Berlinn': use an IANA name such as Europe/Berlin.",
          fields=("schedule.timezone",)),
-    Case("retention of no day", "createPolicy", {**POLICY, "retention": {"snapshots": 7, "backupDays": 0}}, "INVALID_INPUT",
-         "The policy cannot be saved: Keep backups between 1 and 36135 days.", fields=("retention.backupDays",)),
+    Case("retention of no day", "createPolicy", {**POLICY, "retention": {"backups": {"amount": 0}}}, "INVALID_INPUT",
+         "The policy cannot be saved: Keep backups between 1 and 36135 days.", fields=("retention.backups",)),
+    Case("monthly at another hour than weekly", "createPolicy", {**POLICY, "schedule": {"weekly": MONDAYS, "monthly": FIRST}},
+         "INVALID_INPUT",
+         "The policy cannot be saved: The monthly schedule goes with the weekly one: choose 07:00, or a fixed day of the month.",
+         fields=("schedule.monthly.hour",)),
+    Case("SLA policy without a template", "createPolicy", {**POLICY, "kind": "SLA"}, "INVALID_INPUT",
+         "The policy cannot be saved: Choose an SLA template.", fields=("slaTemplateId",)),
+    Case("SLA template that is not known", "createPolicy",
+         {**POLICY, "kind": "SLA", "slaTemplateId": global_id("SlaTemplate", UUID(int=9))}, "INVALID_INPUT",
+         "The policy cannot be saved: There is no such SLA template.", fields=("slaTemplateId",)),
+    Case("six tags", "createPolicy", {**POLICY, "tags": [{"key": f"t{n}"} for n in range(6)]}, "INVALID_INPUT",
+         "The policy cannot be saved: At most 5 tags of your own.", fields=("tags",)),
+    Case("copies to where the snapshots are", "createPolicy",
+         {**POLICY, "replicas": [{"accountId": "HOME", "region": "us-east-1"}]}, "INVALID_INPUT",
+         "The policy cannot be saved: "
+         "Snapshots of us-east-1 would be copied to where they are: choose another Region or account for them.",
+         fields=("replicas.0.region",)),
+    Case("copies to a Region typo", "createPolicy", {**POLICY, "replicas": [{"accountId": "HOME", "region": "eu-wets-1"}]},
+         "INVALID_INPUT", "The policy cannot be saved: Unknown Region 'eu-wets-1'. Did you mean eu-west-1?",
+         fields=("replicas.0.region",)),
+    Case("recipient that is none", "createPolicy", {**POLICY, "notifications": {"recipients": ["ops"]}}, "INVALID_INPUT",
+         "The policy cannot be saved: 'ops' is no mail address: one looks like ops@example.com.",
+         fields=("notifications.recipients.0",)),
+    Case("script that does not run", "createPolicy",
+         {**POLICY, "guest": {"linux": {"pre": {"path": "/opt/freeze.exe"}}}}, "INVALID_INPUT",
+         "The policy cannot be saved: The script must be one of: SH.", fields=("guest.linux.pre.path",)),
+    Case("clone without a name", "clonePolicy", {"name": " "}, "INVALID_INPUT",
+         "The policy cannot be saved: Give the policy a name.", fields=("name",), given=existing_policy),
+    Case("unknown resource added", "addToPolicy", {"resourceIds": [global_id("Resource", UUID(int=9))]}, "INVALID_INPUT",
+         "1 of these resources are not known: rescan, then choose again.", fields=("resourceIds",),
+         given=lambda bench: {"policyId": existing_policy(bench)["id"]}),
     Case("resource that is not known", "createPolicy",
          {**POLICY, "scope": {**SCOPE, "mode": "LISTED", "resourceIds": [global_id("Resource", UUID(int=9))]}}, "INVALID_INPUT",
          "The policy cannot be saved: 1 of these resources are not known: rescan, then choose again.",
@@ -276,9 +314,9 @@ CASES = [
          "'policy-1' is not an id of this appliance.", fields=("id",)),
     Case("policy that is gone", "deletePolicy", {"id": NOBODY}, "NOT_FOUND", "There is no such policy.",
          remedy="It may have been removed; reload the list."),
-    Case("policy changed meanwhile", "updatePolicy", {"revision": 7}, "CONFLICT",
-         "nightly was changed meanwhile: it is at revision 1, not 7.", remedy="Read it again and repeat the change.",
-         fields=("revision",), given=stale_policy),
+    Case("policy changed meanwhile", "updatePolicy", {"edition": 7}, "CONFLICT",
+         "nightly was changed meanwhile: it is at edition 1, not 7.", remedy="Read it again and repeat the change.",
+         fields=("edition",), given=stale_policy),
     Case("policy started twice", "startPolicy", {}, "CONFLICT",
          "The policy nightly is still running, since 2026-11-22 12:00 UTC.",
          remedy="Wait for the session to end, or cancel it.", given=running_policy),
@@ -310,6 +348,8 @@ INPUTS = {
     "createPolicy": "PolicyInput",
     "updatePolicy": "UpdatePolicyInput",
     "startPolicy": "StartPolicyInput",
+    "clonePolicy": "ClonePolicyInput",
+    "addToPolicy": "AddToPolicyInput",
     "rescan": "RescanInput",
     "startVolumeRestore": "VolumeRestoreInput",
     "deleteRestorePoints": "DeletePointsInput",
@@ -320,6 +360,8 @@ def at_home(value: Any, bench: Bench) -> Any:
     """HOME stands for the home account's id, which the table cannot know."""
     if isinstance(value, dict):
         return {name: at_home(inner, bench) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [at_home(inner, bench) for inner in value]
     return bench.home_id if value == "HOME" else value
 
 

@@ -18,7 +18,7 @@ def nested(levels: int) -> str:
 
 
 COSTLY = """{ sessions(first: 100) { edges { node { tasks { resource {
-    protection { policy { scope { resources { name } } } }
+    protection { considered { policy { scope { resources { name } } } } }
 } } } } } }"""
 
 
@@ -49,7 +49,7 @@ def test_too_many_tokens_are_a_syntax_error(bench: Bench) -> None:
 
 def test_cost_counts_first_given_as_a_variable(bench: Bench) -> None:
     document = """query($n: Int!) { sessions(first: $n) { edges { node { tasks { name resource { name
-        protection { reason policy { name scope { regions resources { name tags { key value } } } } } } } } } } }"""
+        protection { considered { reason policy { name scope { regions resources { name tags { key } } } } } } } } } } } }"""
     bench.data(document, {"n": 1})
     assert "may return" in bench.error(document, {"n": 100})["message"]
 

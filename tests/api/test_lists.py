@@ -176,7 +176,7 @@ def add_history(bench: Bench, count: int) -> None:
 
 WIDE = {
     "resources": """{ resources(first: 100) { totalCount edges { node { name account { name } pointCount lastPointAt legs
-        protection { covered reason policy { name repository { name account { name } } } } } } } }""",
+        protection { reason since considered { covered reason policy { name repository { name account { name } } } } } } } } }""",
     "policies": """{ policies(first: 100) { edges { node { name resourceCount repository { name pointCount }
         lastSession { name } scope { account { name } resources { name } excludedResources { name } } } } } }""",
     "sessions": """{ sessions(first: 100) { edges { node { name policy { name } progressDone progressTotal bytesRead bytesStored

@@ -143,16 +143,13 @@ def test_a_resource_belongs_to_the_policy_of_highest_priority(bench: Bench) -> N
     create(bench, name="low", priority=9)
     create(bench, name="high", priority=2)
     create(bench, name="off", priority=1, enabled=False)
-    document = "{ resources(first: 1) { edges { node { protection { policy { name } covered reason } } } } }"
-    reasons = bench.data(document)["resources"]["edges"][0]["node"]["protection"]
-    assert reasons == [
-        {"policy": {"name": "high"}, "covered": True, "reason": "All instances in us-east-1 are selected."},
-        {
-            "policy": {"name": "low"},
-            "covered": False,
-            "reason": "The resource is already protected by another policy: high",
-        },
-    ]
+    document = "{ resources(first: 1) { edges { node { protection { state policy { name } reason } } } } }"
+    found = bench.data(document)["resources"]["edges"][0]["node"]["protection"]
+    assert found == {
+        "state": "PROTECTED",
+        "policy": {"name": "high"},
+        "reason": "Protected by high. All instances in us-east-1 are selected.",
+    }
     counted = bench.data("{ policies(first: 5) { edges { node { name resourceCount } } } }")["policies"]["edges"]
     assert {edge["node"]["name"]: edge["node"]["resourceCount"] for edge in counted} == {"off": 1, "high": 1, "low": 0}
 
@@ -231,7 +228,11 @@ def test_everything_a_person_decides_comes_back(bench: Bench, value: str | None)
         "tags": [{"key": "Tier", "value": value}],
         "excludedResourceIds": [global_id("Resource", other.id)],
         "excludedTags": [{"key": "Temporary", "value": None}],
-        "excludedVolumes": {"system": True, "volumeIds": ["vol-0123456789abcdef0"], "tags": [{"key": "Scratch", "value": value}]},
+        "excludedVolumes": {
+            "system": True,
+            "volumeIds": ["vol-0123456789abcdef0"],
+            "tags": [{"key": "Scratch", "value": value}],
+        },
     }
     target = {"accountId": bench.home_id, "region": "eu-west-1", "regions": [], "encrypt": True, "kmsKey": "alias/copies"}
     linux = {"pre": {"path": "/opt/freeze.sh", "arguments": "%policy%"}, "post": None, "timeoutSeconds": 30}
@@ -250,7 +251,12 @@ def test_everything_a_person_decides_comes_back(bench: Bench, value: str | None)
         guest={"applicationAware": True, "linux": {**linux, **options}, "windows": {**windows, **options}},
         copyTags=False,
         tags=[{"key": "made-by", "value": "holdfast"}],
-        retention={"snapshots": 1, "replicas": 2, "backups": {"amount": 3, "unit": "DAYS"}, "archives": {"amount": 4, "unit": "YEARS"}},
+        retention={
+            "snapshots": 1,
+            "replicas": 2,
+            "backups": {"amount": 3, "unit": "DAYS"},
+            "archives": {"amount": 4, "unit": "YEARS"},
+        },
         retryAttempts=1,
         notifications={
             "recipients": ["ops@example.com"],

@@ -12,9 +12,8 @@ from tests.demo.clouds import Cloud, refused
 
 
 def found(cloud: Cloud, service: str, **filters: str) -> list[dict[str, Any]]:
-    pages = cloud.client("pricing").get_paginator("get_products").paginate(
-        ServiceCode=service, Filters=[{"Type": "TERM_MATCH", "Field": field, "Value": value} for field, value in filters.items()]
-    )  # fmt: skip
+    wanted = [{"Type": "TERM_MATCH", "Field": field, "Value": value} for field, value in filters.items()]
+    pages = cloud.client("pricing").get_paginator("get_products").paginate(ServiceCode=service, Filters=wanted)
     return [json.loads(text) for page in pages for text in page["PriceList"]]
 
 

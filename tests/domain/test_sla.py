@@ -1,9 +1,8 @@
-"""SLA windows, promises and compliance: the worked examples of the specification, and properties."""
+"""SLA windows and promises: worked examples, and properties. How much was kept: ``test_compliance``."""
 
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
-from fractions import Fraction
 
 import pytest
 from hypothesis import given, settings
@@ -13,22 +12,19 @@ from server.domain.periods import EVERY_DAY, DayRule, Frequency, Ordinal, Period
 from server.domain.region_zones import ZONES
 from server.domain.restore import Leg
 from server.domain.sla import (
+    ArchivePlan,
     DailyPlan,
     LegPlan,
     MonthlyPlan,
-    Ratio,
     ReplicaPlan,
-    SlaState,
     SlaTerms,
     WeeklyPlan,
     Window,
+    archive_slots,
     leg_slots,
     opening,
-    policy_percent,
-    ratio,
     replica_slots,
     runs,
-    state,
 )
 
 WEEK = Period(7)
@@ -52,59 +48,81 @@ def of_day(plan: LegPlan, region: str = "us-gov-unknown") -> list[datetime]:
     ("start", "end", "step", "expected"),
     [(10 * HOUR, 13 * HOUR, HOUR, 3), (10 * HOUR, 13 * HOUR + 5, HOUR, 4), (0, 0, 2 * HOUR, 12)],
 )
-def test_worked_example_the_end_of_a_window_is_exclusive(start: int, end: int, step: int, expected: int) -> None:
-    """Spec ec2 §4.3.2."""
+def test_example_the_end_of_a_window_is_exclusive(start: int, end: int, step: int, expected: int) -> None:
     found = of_day(daily(start, end, step))
     assert len(found) == expected
     assert found[0] == at("2026-11-22") + timedelta(minutes=start)
 
 
-def test_worked_example_a_window_is_read_in_each_regions_own_time() -> None:
-    """Spec ec2 §4.3: 09:00–21:00 starts 01:00 UTC in Singapore and 17:00 UTC in Oregon."""
+def test_example_a_window_is_read_in_each_regions_own_time() -> None:
+    """09:00–21:00 starts 01:00 UTC in Singapore and 17:00 UTC in Oregon."""
     window = Window(start=9 * HOUR, end=21 * HOUR)
     assert opening(window, date(2026, 11, 22), "ap-southeast-1") == (at("2026-11-22 01:00"), at("2026-11-22 13:00"))
     assert opening(window, date(2026, 11, 22), "us-west-2") == (at("2026-11-22 17:00"), at("2026-11-23 05:00"))
 
 
-HOURLY_10_TO_18 = [at(f"2026-11-22 {hour}:00") for hour in range(10, 18)]
+def replicated(template: SlaTerms, first: str, last: str, region: str = "eu-west-2") -> list[datetime]:
+    days = date.fromisoformat(first), date.fromisoformat(last)
+    return [when for _, when, _ in replica_slots(template, region, *days)]
 
 
-@pytest.mark.parametrize(("later", "percent"), [(5, 100), (3, 75)])
-def test_worked_example_an_instance_that_joined_at_12_30(later: int, percent: int) -> None:
-    """Spec ec2 §4.5: hourly 10:00–18:00, eight expected; B joined after three of them."""
-    made = HOURLY_10_TO_18[3 : 3 + later]
-    assert ratio(HOURLY_10_TO_18, made, at("2026-11-22 12:30")).percent == percent
+def on(*days: Weekday) -> LegPlan:
+    return LegPlan(window=Window(start=HOUR, end=2 * HOUR), weekly=WeeklyPlan(days=days, keep=WEEK))
 
 
-def test_worked_example_a_policy_is_the_mean_of_its_instances() -> None:
-    """Spec ec2 §4.5: A = 100, B = 75, target 97: 87.5, missed."""
-    percent = policy_percent([Ratio(8, 8), Ratio(6, 8)])
-    assert percent == Fraction(175, 2)
-    assert state(percent, 97, configured=True, over=True) is SlaState.MISSED
-    assert state(Fraction(97), 97, configured=True, over=True) is SlaState.MET
-    assert state(Fraction(100), 97, configured=True, over=False) is SlaState.NOT_AVAILABLE
-    assert state(None, 97, configured=False, over=True) is SlaState.NOT_CONFIGURED
-
-
-def test_worked_example_an_edited_template_recomputes_history() -> None:
-    """Spec ec2 §4.5: two-hourly 10:00–14:00 with two made is 100 %; hourly then makes it 50 %."""
-    made = of_day(daily(10 * HOUR, 14 * HOUR, 2 * HOUR))
-    assert ratio(made, made, None).percent == 100
-    assert ratio(of_day(daily(10 * HOUR, 14 * HOUR, HOUR)), made, None).percent == 50
-
-
-def test_snapshots_on_three_days_with_weekly_replication_replicate_mondays() -> None:
-    """Spec ec2 §4.1."""
-    days = (Weekday.MONDAY, Weekday.WEDNESDAY, Weekday.FRIDAY)
+def test_example_snapshots_on_three_days_with_weekly_replication_replicate_mondays() -> None:
     template = SlaTerms(
-        snapshot=LegPlan(window=Window(start=HOUR, end=2 * HOUR), weekly=WeeklyPlan(days=days, keep=WEEK)),
+        snapshot=on(Weekday.MONDAY, Weekday.WEDNESDAY, Weekday.FRIDAY),
         replica=ReplicaPlan(first_of=Frequency.WEEKLY, keep=WEEK),
     )
-    found = list(replica_slots(template, "eu-west-2", at("2026-11-22"), at("2026-12-07")))
-    assert found == [at("2026-11-23 01:00"), at("2026-11-30 01:00")]
-    assert [when.weekday() for when in replica_slots(template, "eu-west-2", at("2026-11-24"), at("2026-12-01"))] == [0], (
-        "not Wednesday's"
+    assert replicated(template, "2026-11-22", "2026-12-06") == [at("2026-11-23 01:00"), at("2026-11-30 01:00")]
+    assert replicated(template, "2026-11-24", "2026-11-30") == [at("2026-11-30 01:00")], "not Wednesday's"
+
+
+def test_example_a_daily_replica_is_truly_daily_only_when_every_weekday_is_selected() -> None:
+    some, every = (
+        SlaTerms(snapshot=on(*days), replica=ReplicaPlan(first_of=Frequency.DAILY, keep=WEEK))
+        for days in ((Weekday.MONDAY, Weekday.WEDNESDAY), EVERY_DAY)
     )
+    assert [when.weekday() for when in replicated(some, "2026-11-23", "2026-11-29")] == [0, 2]
+    assert [when.weekday() for when in replicated(every, "2026-11-23", "2026-11-29")] == list(range(7))
+
+
+def test_example_the_first_point_of_a_day_due_for_a_rarer_schedule_is_marked_as_both() -> None:
+    plan = LegPlan(
+        window=Window(start=10 * HOUR, end=12 * HOUR),
+        daily=DailyPlan(every_minutes=HOUR, keep=WEEK),
+        weekly=WeeklyPlan(days=(Weekday.SUNDAY,), keep=WEEK),
+    )
+    found = [flags for _, flags in leg_slots(plan, "unknown", at("2026-11-22"), at("2026-11-23 23:00"))]
+    assert found == [{Frequency.DAILY, Frequency.WEEKLY}, {Frequency.DAILY}, {Frequency.DAILY}, {Frequency.DAILY}]
+
+
+def test_the_archive_is_made_of_the_months_first_backup_whatever_its_day() -> None:
+    """Sundays only: 1 November 2026 is one, the first of December is a Tuesday, January is not chosen."""
+    plan = LegPlan(window=Window(start=3 * HOUR, end=4 * HOUR), weekly=WeeklyPlan(days=(Weekday.SUNDAY,), keep=WEEK))
+    template = SlaTerms(snapshot=LegPlan(), backup=plan, archive=ArchivePlan(months=(11, 12), keep=WEEK))
+    found = [when for _, when, _ in archive_slots(template, "unknown", date(2026, 10, 1), date(2027, 1, 31))]
+    assert found == [at("2026-11-01 03:00"), at("2026-12-06 03:00")]
+    slots = {slot.at: slot for slot in runs(template, "unknown", at("2026-10-31"), at("2026-12-07"))}
+    assert [when for when, slot in slots.items() if Leg.ARCHIVE in slot.flags] == found
+    assert slots[found[0]].flags[Leg.ARCHIVE] == {Frequency.MONTHLY}
+    assert slots[found[0]].flags[Leg.SNAPSHOT] == frozenset(), "a temporary one"
+
+
+def test_what_a_window_asks_for_past_midnight_belongs_to_the_day_it_opened_on() -> None:
+    template = SlaTerms(snapshot=daily(22 * HOUR, 4 * HOUR, 2 * HOUR), replica=ReplicaPlan(first_of=Frequency.DAILY, keep=WEEK))
+    found = list(runs(template, "unknown", at("2026-11-22 12:00"), at("2026-11-23 12:00")))
+    assert [slot.at.hour for slot in found] == [22, 0, 2]
+    assert [slot.at.hour for slot in found if Leg.REPLICA in slot.flags] == [22]
+
+
+def test_a_window_that_the_change_to_summer_time_swallows_asks_for_nothing() -> None:
+    """In Berlin, 02:00 to 03:00 of 29 March 2026 does not happen."""
+    template = SlaTerms(snapshot=daily(2 * HOUR, 3 * HOUR, HOUR), replica=ReplicaPlan(first_of=Frequency.DAILY, keep=WEEK))
+    found = [slot.at for slot in runs(template, "eu-central-1", at("2026-03-28 12:00"), at("2026-03-30 12:00"))]
+    assert found == [at("2026-03-30 00:00")]
+    assert replicated(template, "2026-03-29", "2026-03-29", "eu-central-1") == []
 
 
 def test_the_first_point_of_a_chosen_day_is_the_weekly_and_monthly_one_too() -> None:

@@ -206,7 +206,7 @@ def prepared(appliance: RunningAppliance) -> Prepared:
                 "mode": "LISTED",
                 "resourceIds": [resources["resources"]["edges"][0]["node"]["id"]],
             },
-            "retention": {"snapshots": 3, "backupDays": 7},
+            "retention": {"snapshots": 3, "backups": {"amount": 7}},
             "repositoryId": repository,
         },
     )["createPolicy"]["policy"]["id"]

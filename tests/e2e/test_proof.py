@@ -75,7 +75,7 @@ def _back_up(api: Api, prepared: Prepared) -> None:
                 "mode": "LISTED",
                 "resourceIds": [resources["resources"]["edges"][0]["node"]["id"]],
             },
-            "retention": {"snapshots": 1, "backupDays": 7},
+            "retention": {"snapshots": 1, "backups": {"amount": 7}},
             "repositoryId": repositories["repositories"]["edges"][0]["node"]["id"],
             "verify": True,
         },

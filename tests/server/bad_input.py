@@ -18,8 +18,8 @@ ADD_ACCOUNT = "mutation($input: AddAccountInput!) { addAccount(input: $input) { 
 RESCAN = "mutation($input: RescanInput!) { rescan(input: $input) { session { id } } }"
 ADD_REPOSITORY = "mutation($input: AddRepositoryInput!) { addRepository(input: $input) { repository { id } } }"
 REMOVE_REPOSITORY = "mutation($input: IdInput!) { removeRepository(input: $input) { id } }"
-CREATE_POLICY = "mutation($input: PolicyInput!) { createPolicy(input: $input) { policy { id revision } } }"
-UPDATE_POLICY = "mutation($input: UpdatePolicyInput!) { updatePolicy(input: $input) { policy { revision } } }"
+CREATE_POLICY = "mutation($input: PolicyInput!) { createPolicy(input: $input) { policy { id edition } } }"
+UPDATE_POLICY = "mutation($input: UpdatePolicyInput!) { updatePolicy(input: $input) { policy { edition } } }"
 DELETE_POLICY = "mutation($input: IdInput!) { deletePolicy(input: $input) { id } }"
 START_POLICY = "mutation($input: StartPolicyInput!) { startPolicy(input: $input) { session { id } } }"
 RESTORE_VOLUMES = "mutation($input: VolumeRestoreInput!) { startVolumeRestore(input: $input) { session { id } } }"
@@ -46,7 +46,7 @@ class World:
 
     def policy(self, **changes: Any) -> dict[str, Any]:
         """A policy's input that is right but for ``changes``; its name is new."""
-        right = {"name": f"policy {uuid4().hex[:8]}", "scope": self.scope(), "retention": {"snapshots": 1, "backupDays": 1}}
+        right = {"name": f"policy {uuid4().hex[:8]}", "scope": self.scope(), "retention": {"snapshots": 1}}
         return {**right, "retryAttempts": 0, **changes}
 
     def repository(self, **changes: Any) -> dict[str, Any]:
@@ -113,6 +113,14 @@ def with_token(world: World, token: str) -> Visitor:
     return visitor
 
 
+def daily(hours: list[int], **changes: Any) -> dict[str, Any]:
+    return {"daily": {"snapshot": {"slots": hours, "count": 1}, **changes}}
+
+
+def backups(hours: list[int]) -> dict[str, Any]:
+    return {"slots": hours, "period": {"amount": 1}}
+
+
 def global_id(kind: str) -> str:
     return base64.urlsafe_b64encode(f"{kind}:{uuid4()}".encode()).decode().rstrip("=")
 
@@ -127,7 +135,7 @@ def _twice(world: World) -> object:
 def _outdated(world: World) -> object:
     policy_id = world.created_policy()
     for _ in range(2):
-        world.visitor.ask(UPDATE_POLICY, input={"id": policy_id, "revision": 1, "policy": world.policy()})
+        world.visitor.ask(UPDATE_POLICY, input={"id": policy_id, "edition": 1, "policy": world.policy()})
     return None
 
 
@@ -186,26 +194,42 @@ REPOSITORIES = [
 POLICIES = [
     asks("no Region", CREATE_POLICY, lambda w: w.policy(scope=w.scope(regions=[])), "at least one Region"),
     asks("nothing selected", CREATE_POLICY, lambda w: w.policy(scope=w.scope(mode="LISTED")), "at least one resource or tag"),
-    asks("hour 25", CREATE_POLICY, lambda w: w.policy(schedule={"snapshotHours": [25]}), "0 to 23"),
-    asks("no day", CREATE_POLICY, lambda w: w.policy(schedule={"snapshotHours": [1], "days": []}), "at least one day"),
+    asks("hour 25", CREATE_POLICY, lambda w: w.policy(schedule=daily([25])), "0 to 23"),
+    asks("no day", CREATE_POLICY, lambda w: w.policy(schedule=daily([1], days=[])), "at least one day"),
     asks(
         "unknown time zone",
         CREATE_POLICY,
-        lambda w: w.policy(schedule={"snapshotHours": [1], "timezone": "Berlin"}),
+        lambda w: w.policy(schedule={**daily([1]), "timezone": "Berlin"}),
         "IANA name",
     ),
     asks(
         "backups without a repository",
         CREATE_POLICY,
-        lambda w: w.policy(schedule={"snapshotHours": [1], "backupHours": [1]}),
+        lambda w: w.policy(schedule=daily([1], backup=backups([1]))),
         "Backups need a repository",
     ),
     asks(
         "backup without a snapshot",
         CREATE_POLICY,
-        lambda w: w.policy(repositoryId=w.prepared.repository_id, schedule={"snapshotHours": [1], "backupHours": [2]}),
-        "snapshot at the same hour",
+        lambda w: w.policy(repositoryId=w.prepared.repository_id, schedule=daily([1], backup=backups([2]))),
+        "snapshot of the same hour",
     ),
+    asks(
+        "yearly archive with nothing to archive",
+        CREATE_POLICY,
+        lambda w: w.policy(
+            schedule={
+                "yearly": {
+                    "hour": 1,
+                    "day": {"day": 31},
+                    "archive": {"slots": [12], "period": {"amount": 7, "unit": "YEARS"}},
+                }
+            }
+        ),
+        "made of daily, weekly or monthly backups",
+    ),
+    asks("no SLA template", CREATE_POLICY, lambda w: w.policy(kind="SLA"), "Choose an SLA template"),
+    asks("no such volume", CREATE_POLICY, lambda w: w.policy(scope=w.scope(excludedVolumes={"volumeIds": ["v"]})), "volume id"),
     asks("unknown workload", CREATE_POLICY, lambda w: w.policy(workload="lambda"), "lambda"),
     asks("policy name taken", CREATE_POLICY, lambda w: w.policy(name=setting.POLICY), "name"),
     asks("too many retries", CREATE_POLICY, lambda w: w.policy(retryAttempts=99), "0 and 9"),

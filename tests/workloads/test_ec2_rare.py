@@ -58,6 +58,7 @@ def aws() -> ScriptedAws:
             ("ec2", "create_snapshots"): {"Snapshots": [snapshot_of("vol-1", "snap-1")]},
             ("ec2", "delete_snapshot"): {},
             ("ec2", "create_tags"): {},
+            ("ssm", "list_commands"): {"Commands": []},
         }
     )
 
@@ -85,6 +86,17 @@ def test_an_instance_without_volumes_is_told_apart(aws: ScriptedAws, ec2: Ec2, j
     aws.answers["ec2", "describe_volumes"] = {"Volumes": []}
     with pytest.raises(AwsRejected, match="no EBS volume"):
         ec2.snapshot(job, {})
+
+
+def test_the_moment_of_the_data_is_fixed_when_the_snapshots_have_been_started(
+    aws: ScriptedAws, ec2: Ec2, job: SnapshotJob
+) -> None:
+    planned = ec2.snapshot(job, {})
+    started = ec2.snapshot(job, planned.memo)
+    aws.answers["ec2", "describe_snapshots"] = {"Snapshots": [snapshot_of("vol-1", "snap-1")]}
+    waiting = ec2.snapshot(job, started.memo)
+    assert [step.taken for step in (planned, started, waiting)] == [False, True, True]
+    assert not waiting.done
 
 
 def test_a_failed_snapshot_says_why(aws: ScriptedAws, ec2: Ec2, job: SnapshotJob) -> None:

@@ -1,29 +1,33 @@
-"""Replicas against the demo account: other Regions, another account, keys and grants, lost answers, the quota of copies."""
+"""Replicas against the demo account: other Regions, another account, keys and grants, lost answers."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from datetime import UTC, datetime
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import UUID
 
-import boto3
 import pytest
 
-from server.adapters.aws_scripted import ScriptedAws
 from server.adapters.clock import FakeClock
-from server.domain.errors import AwsLimit, AwsNotFound, AwsRejected, LegImpossible
+from server.domain.errors import AwsNotFound, AwsRejected, LegImpossible
 from server.domain.replicas import KeyUsage
 from server.domain.workload import Place
-from server.ports import ReplicaJob
 from server.workloads.ec2 import PERMISSIONS, Ec2
 from tests.demo_account import HOME, REGION, Site
 from tests.workloads.conftest import Driver, Memo, Protected, protect
-
-HOME_ACCOUNT, OTHER_ACCOUNT = "123456789012", "210987654321"
-FAR = Place(HOME.account_id, None, None, "eu-west-1")
-Key = Callable[..., str]
+from tests.workloads.replicas import (
+    FAR,
+    HOME_ACCOUNT,
+    OTHER_ACCOUNT,
+    Key,
+    copies,
+    encrypted_point,
+    grants,
+    replica_job,
+    replicate,
+    role,
+    shared_with,
+)
 
 
 @pytest.fixture
@@ -36,77 +40,10 @@ def key(site: Site) -> Key:
     return make
 
 
-def role(site: Site, actions: list[str]) -> str:
-    """A role of the other account which the appliance may enter; its ARN."""
-    iam = boto3.client(
-        "iam",
-        endpoint_url=site.account.url,
-        region_name=REGION,
-        aws_access_key_id="demo2",
-        aws_secret_access_key="demo2",
-    )
-    name = f"replicas-{uuid4().hex[:8]}"
-    trust = {
-        "Version": "2012-10-17",
-        "Statement": {"Effect": "Allow", "Principal": {"AWS": HOME_ACCOUNT}, "Action": "sts:AssumeRole"},
-    }
-    arn = str(iam.create_role(RoleName=name, AssumeRolePolicyDocument=json.dumps(trust))["Role"]["Arn"])
-    allowed = {"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": actions, "Resource": "*"}}
-    iam.put_role_policy(RoleName=name, PolicyName="holdfast", PolicyDocument=json.dumps(allowed))
-    return arn
-
-
 @pytest.fixture
 def other(site: Site) -> Place:
     """The other account in the same Region, entered with what Holdfast says replicas need."""
     return Place(UUID(int=2), role(site, list(PERMISSIONS["replica"])), None, REGION)
-
-
-def replica_job(document: Memo, **changes: Any) -> ReplicaJob:
-    values = {
-        "source": HOME,
-        "target": FAR,
-        "document": document,
-        "resource_name": document["instance"]["name"],
-        "token": uuid4().hex,
-        "policy_name": "Nightly",
-        **changes,
-    }
-    return ReplicaJob(**values)
-
-
-def replicate(ec2: Ec2, clock: FakeClock, job: ReplicaJob, *, twice: bool = False) -> Memo:
-    return Driver(clock, lambda memo: ec2.replicate(job, memo), twice=twice).finish()
-
-
-def copies(site: Site, job: ReplicaJob) -> list[dict[str, Any]]:
-    filters = [{"Name": "tag:holdfast:task", "Values": [job.token]}]
-    found = site.aws.call(job.target, "ec2", "describe_snapshots", OwnerIds=["self"], Filters=filters)
-    return list(found["Snapshots"])
-
-
-def shared_with(site: Site, document: Memo) -> set[str]:
-    found = [
-        site.call("describe_snapshot_attribute", SnapshotId=v["snapshotId"], Attribute="createVolumePermission")
-        for v in document["volumes"]
-    ]
-    return {each["UserId"] for answer in found for each in answer["CreateVolumePermissions"]}
-
-
-def grants(site: Site, key_arn: str) -> list[str]:
-    return [g["Name"] for g in site.aws.call(HOME, "kms", "list_grants", KeyId=key_arn)["Grants"] if g.get("Name")]
-
-
-def encrypted_point(site: Site, ec2: Ec2, clock: FakeClock, key_arn: str | None) -> Memo:
-    """A point of an instance with a plain root disk and an encrypted data disk."""
-    instance = site.launch(f"vault-{uuid4().hex[:4]}", data_disks=0)
-    options = {"KmsKeyId": key_arn} if key_arn else {}
-    volume = site.call("create_volume", AvailabilityZone=f"{REGION}a", Size=1, Encrypted=True, **options)["VolumeId"]
-    site.attach(volume, instance, "/dev/sdf")
-    site.account.write(volume, 3, 7)
-    protected = protect(site, ec2, instance=instance)
-    job = protected.job()
-    return Driver(clock, lambda memo: ec2.snapshot(job, memo)).finish()
 
 
 def test_a_replica_holds_the_same_blocks_in_another_region(site: Site, ec2: Ec2, document: Memo, clock: FakeClock) -> None:
@@ -171,47 +108,6 @@ def test_a_storm_of_throttling_and_failures_leaves_one_copy_of_each_disk(
     site.account.reset()
     assert len(copies(site, job)) == 3
     assert shared_with(site, document) == set()
-
-
-def test_copies_beyond_what_a_region_makes_at_once_wait_for_a_place(document: Memo) -> None:
-    sources = [{"SnapshotId": v["snapshotId"], "State": "completed"} for v in document["volumes"]]
-    made: list[dict[str, Any]] = []
-    refusals = iter([AwsLimit("The limit is 20.", aws_code="ResourceLimitExceeded")] * 7)
-
-    def describe(params: dict[str, Any]) -> dict[str, Any]:
-        return {"Snapshots": sources if params["Filters"][0]["Name"] == "snapshot-id" else made}
-
-    def copy(params: dict[str, Any]) -> dict[str, Any]:
-        if made and (refusal := next(refusals, None)) is not None:
-            raise refusal
-        labels = params["TagSpecifications"][0]["Tags"]
-        made.append({"SnapshotId": f"snap-copy{len(made)}", "State": "completed", "Tags": labels})
-        return made[-1]
-
-    clock = FakeClock(datetime(2026, 11, 22, tzinfo=UTC))
-    aws = ScriptedAws({("ec2", "describe_snapshots"): describe, ("ec2", "copy_snapshot"): copy})
-    job = replica_job(document)
-    driver = Driver(clock, lambda memo: Ec2(aws, clock).replicate(job, memo))
-    started = clock.monotonic()
-    replica = driver.finish()
-    assert len(made) == len({v["snapshotId"] for v in replica["volumes"]}) == 3
-    assert sum("waiting for a place" in text for text in driver.messages) == 7
-    assert 7 * 30 <= clock.monotonic() - started < 8 * 30
-
-
-def test_other_used_up_quotas_are_passed_on(document: Memo) -> None:
-    sources = [{"SnapshotId": v["snapshotId"], "State": "completed"} for v in document["volumes"]]
-    full = AwsLimit("no room", aws_code="SnapshotLimitExceeded")
-    answers: dict[tuple[str, str], Any] = {
-        ("ec2", "describe_snapshots"): lambda params: {
-            "Snapshots": sources if params["Filters"][0]["Name"] == "snapshot-id" else []
-        },
-        ("ec2", "copy_snapshot"): full,
-    }
-    clock = FakeClock(datetime(2026, 11, 22, tzinfo=UTC))
-    ec2, job = Ec2(ScriptedAws(answers), clock), replica_job(document)
-    with pytest.raises(AwsLimit, match="no room"):
-        replicate(ec2, clock, job)
 
 
 # ---- keys
@@ -298,32 +194,6 @@ def test_a_grant_on_the_sources_key_is_made_for_the_copy_and_retired(
     assert grants(site, source_key) == []
     assert shared_with(site, document) == set()
     assert site.account.hashes(replica["volumes"][0]["snapshotId"]) == site.account.hashes(document["volumes"][0]["snapshotId"])
-
-
-def test_the_grant_names_the_appliance_itself_when_the_copies_go_home() -> None:
-    """The source is another account's, the target the appliance's own."""
-    source = Place(UUID(int=2), "arn:aws:iam::210987654321:role/holdfast", None, REGION)
-    me = "arn:aws:sts::123456789012:assumed-role/appliance/i-1"
-    volume = {"volumeId": "vol-1", "snapshotId": "snap-1", "kmsKeyId": "key-1", "sizeGib": 1, "tags": {}}
-    document = {"instance": {"instanceId": "i-1", "name": "db"}, "volumes": [volume], "at": ""}
-    aws = ScriptedAws(
-        {
-            ("ec2", "describe_snapshots"): {
-                "Snapshots": [{"SnapshotId": "snap-1", "Encrypted": True, "KmsKeyId": "key-1", "State": "completed"}]
-            },
-            ("kms", "describe_key"): {"KeyMetadata": {"KeyManager": "CUSTOMER"}},
-            ("ec2", "modify_snapshot_attribute"): {},
-            ("sts", "get_caller_identity"): {"Arn": me},
-            ("kms", "create_grant"): {"GrantId": "g" * 64},
-        }
-    )
-    ec2 = Ec2(aws, FakeClock(datetime(2026, 11, 22, tzinfo=UTC)))
-    job = replica_job(document, source=source, target=HOME, target_aws_account_id=HOME_ACCOUNT, encrypt=True)
-    ec2.replicate(job, ec2.replicate(job, {}).memo)
-    (granted,) = aws.called("create_grant")
-    assert (granted["GranteePrincipal"], granted["RetiringPrincipal"]) == (me, me)
-    assert {asked.place for asked in aws.asked if asked.operation == "create_grant"} == {source}
-    assert aws.called("modify_snapshot_attribute")[0]["UserIds"] == [HOME_ACCOUNT]
 
 
 def test_disks_under_aws_ebs_are_never_replicated_to_another_account(

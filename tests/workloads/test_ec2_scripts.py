@@ -28,7 +28,7 @@ ours = {key: value for key, value in os.environ.items() if key.startswith("HOLDF
 print(json.dumps({"arguments": sys.argv[1:], "environment": ours}))
 """
 NAMES = st.text(st.characters(exclude_categories=["Cs", "Cc"]), max_size=40)
-NASTY = ["$(touch /tmp/owned)", "`id`", "a;b", "a'b\"c", "-rf", "*", "\\", "&calc", "100%", "x|y>z", "a b  c", "'", "’"]
+NASTY = ["$(touch owned)", "`id`", "a;b", "a'b\"c", "-rf", "*", "\\", "&calc", "100%", "x|y>z", "a b  c", "'", "’"]
 
 
 def shell(lines: list[str]) -> subprocess.CompletedProcess[str]:

@@ -25,7 +25,7 @@ from server.workloads import WORKLOADS
 from server.workloads.ec2 import PERMISSIONS, Ec2, commands
 from tests.demo_account import HOME, REGION, Site
 from tests.workloads.conftest import Driver, Protected, instance_options, restore_job, volume_options
-from tests.workloads.test_ec2_replicas import OTHER_ACCOUNT, encrypted_point, replica_job, role
+from tests.workloads.replicas import OTHER_ACCOUNT, encrypted_point, replica_job, role
 
 REFERENCE = json.loads(Path(__file__).with_name("reference_permissions.json").read_text())
 # AWS checks these when it acts for us; there is no call of that name to be seen.

@@ -122,3 +122,8 @@ export const LEGS: readonly Leg[] = ["SNAPSHOT", "REPLICA", "BACKUP", "ARCHIVE"]
 function same<T>(left: readonly T[], right: readonly T[]): boolean {
   return left.length === right.length && left.every((item, index) => item === right[index]);
 }
+
+/** `on the first Sunday`. */
+export function healthCheckPhrase(check: { readonly ordinal: Ordinal; readonly weekday: Weekday }): string {
+  return `on the ${ordinalName(check.ordinal).toLowerCase()} ${dayName(check.weekday)}`;
+}

@@ -29,6 +29,9 @@ export const SESSION_KIND: Record<SessionKind, string> = {
   VERIFICATION: "Verification",
   ARCHIVE: "Archiving",
   RETRIEVAL: "Retrieval",
+  RETENTION: "Retention",
+  MANUAL_SNAPSHOT: "Manual snapshot",
+  PRICES: "Price list",
 };
 
 export const STATE: Record<State, string> = {
@@ -92,6 +95,8 @@ export const WORKLOAD: Record<string, string> = { ec2: "EC2 instance" };
 
 const TASK_KIND: Record<string, string> = {
   protect: "Protect",
+  manual_snapshot: "Manual snapshot",
+  refresh_prices: "Read prices",
   retention: "Retention",
   rescan: "Rescan",
   restore_volumes: "Restore volumes",

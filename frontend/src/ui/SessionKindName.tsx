@@ -15,6 +15,9 @@ const SESSION_ICON: Record<SessionKind, IconProps.Name> = {
   VERIFICATION: "check",
   ARCHIVE: "folder",
   RETRIEVAL: "download",
+  RETENTION: "calendar",
+  MANUAL_SNAPSHOT: "copy",
+  PRICES: "file",
 };
 
 /** What a session is about, the same everywhere. */

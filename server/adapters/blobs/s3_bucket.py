@@ -70,6 +70,8 @@ OBJECT_PERMISSIONS: Final[Mapping[str, tuple[str, ...]]] = {
     "UploadPart": ("s3:PutObject",),
 }
 PERMISSIONS: Final = {**BUCKET_PERMISSIONS, **OBJECT_PERMISSIONS}
+BUCKET_ACTIONS: Final = tuple(sorted({action for needed in BUCKET_PERMISSIONS.values() for action in needed}))
+OBJECT_ACTIONS: Final = tuple(sorted({action for needed in OBJECT_PERMISSIONS.values() for action in needed}))
 
 
 class S3Bucket:

@@ -18,8 +18,9 @@ from server.domain.restore import Leg
 
 ASKED = """WITH asked AS (
     SELECT * FROM unnest(
-        CAST(:policies AS UUID[]), CAST(:regions AS TEXT[]), CAST(:sinces AS TIMESTAMPTZ[]), CAST(:untils AS TIMESTAMPTZ[])
-    ) WITH ORDINALITY AS asked (policy_id, region, since, until, number)
+        CAST(:policies AS UUID[]), CAST(:regions AS TEXT[]),
+        CAST(:sinces AS TIMESTAMPTZ[]), CAST(:untils AS TIMESTAMPTZ[]), CAST(:closes AS TIMESTAMPTZ[])
+    ) WITH ORDINALITY AS asked (policy_id, region, since, until, closes, number)
 )"""
 KEPT = text(f"""{ASKED}
 SELECT asked.number, member.resource_id, member.joined_at, member.left_at, (
@@ -29,7 +30,7 @@ SELECT asked.number, member.resource_id, member.joined_at, member.left_at, (
         AND promises.made
 ) AS made
 FROM asked
-JOIN memberships AS member ON member.policy_id = asked.policy_id AND member.joined_at < asked.until
+JOIN memberships AS member ON member.policy_id = asked.policy_id AND member.joined_at < asked.closes
     AND (member.left_at IS NULL OR member.left_at > asked.since)
 JOIN resources ON resources.id = member.resource_id AND resources.region = asked.region
 """)  # noqa: S608  constants only
@@ -73,4 +74,5 @@ def _columns(asked: Sequence[Asked]) -> dict[str, list[Any]]:
         "regions": [one.region for one in asked],
         "sinces": [one.since for one in asked],
         "untils": [one.until for one in asked],
+        "closes": [one.closes for one in asked],
     }

@@ -36,7 +36,7 @@ TOKENS_MAX = 4000
 DEPTH_MAX = 15
 INTROSPECTION_DEPTH_MAX = 25  # the standard introspection query nests ofType deeply
 ALIASES_MAX = 50
-COST_MAX = 25_000  # about: fields in the answer
+COST_MAX = 50_000  # about: fields in the answer
 LIST_ASSUMED = 10  # length of a list that takes no ``first``
 FIRST_ASSUMED = 100
 

@@ -12,15 +12,17 @@ from uuid import UUID
 from strawberry.dataloader import DataLoader
 
 from server.api.graphql.context import Context, in_thread
+from server.domain.compliance import Entry
 from server.domain.cost import Prices, bundled
 from server.domain.policy import Policy
 from server.domain.restore import Health, Leg, PointState, RestorePoint
-from server.domain.scope import Verdict
 from server.domain.session import Task
 from server.domain.templates import SlaTemplateVersion
 from server.domain.workload import Resource
 from server.ports import Group, Order, Select, Where
-from server.services import claims, keepers, lists, prices, sla_templates
+from server.services import claims, compliance, keepers, lists, prices, reasons, sla_templates
+from server.services.compliance import Chart
+from server.services.reasons import Explained
 
 TASKS_MAX = 10_000  # of all sessions of one page together; a policy run has one per resource
 
@@ -40,11 +42,12 @@ class Loaders:
         self.sla_templates = self._by_id("sla_templates")
         self.storage_templates = self._by_id("storage_templates")
         self.sla_versions: DataLoader[UUID, list[SlaTemplateVersion]] = DataLoader(load_fn=self._versions, cache=self._cache)
+        self._charts: dict[tuple[Chart, int | None], DataLoader[Policy, list[Entry]]] = {}
         self.policies_of_sla = self._policies_of("sla_template_id")
         self.policies_of_storage = self._policies_of("storage_template_id")
         self.tasks: DataLoader[UUID, list[Task]] = DataLoader(load_fn=self._tasks, cache=self._cache)
-        self.verdicts: DataLoader[Resource, list[tuple[Policy, Verdict]]] = DataLoader(
-            load_fn=self._verdicts, cache=self._cache, cache_key_fn=lambda resource: resource.id
+        self.protection: DataLoader[Resource, Explained] = DataLoader(
+            load_fn=self._protection, cache=self._cache, cache_key_fn=lambda resource: resource.id
         )
         self.coverage: DataLoader[Policy, int] = DataLoader(
             load_fn=self._coverage, cache=self._cache, cache_key_fn=lambda policy: policy.id
@@ -94,6 +97,16 @@ class Loaders:
 
         return DataLoader(load_fn=load, cache=self._cache)
 
+    def compliance(self, chart: Chart, last: int | None) -> DataLoader[Policy, list[Entry]]:
+        async def load(wanted: list[Policy]) -> list[list[Entry]]:
+            found = await in_thread(compliance.charts, self._context.app, self._context.who(), wanted, chart, last)
+            return [found[policy.id] for policy in wanted]
+
+        if (chart, last) not in self._charts:
+            made = DataLoader(load_fn=load, cache=self._cache, cache_key_fn=lambda policy: policy.id)
+            self._charts[chart, last] = made
+        return self._charts[chart, last]
+
     async def _versions(self, ids: list[UUID]) -> list[list[SlaTemplateVersion]]:
         found = await in_thread(sla_templates.versions_of, self._context.app, self._context.who(), ids)
         return [found[id] for id in ids]
@@ -113,9 +126,9 @@ class Loaders:
             by_session[task.session_id].append(task)
         return [by_session[id] for id in ids]
 
-    async def _verdicts(self, resources: list[Resource]) -> list[list[tuple[Policy, Verdict]]]:
+    async def _protection(self, resources: list[Resource]) -> list[Explained]:
         context = self._context
-        found = await in_thread(claims.verdicts, context.app, context.who(), resources)
+        found = await in_thread(reasons.explain, context.app, context.who(), resources)
         return [found[resource.id] for resource in resources]
 
     async def _prices(self, regions: list[str | None]) -> list[Prices]:

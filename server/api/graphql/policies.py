@@ -9,6 +9,7 @@ from uuid import UUID
 
 import strawberry
 
+from server.api.graphql.compliance import ComplianceEntry, compliance_of
 from server.api.graphql.connections import Connection, Direction, connect, ordering
 from server.api.graphql.context import Info, in_thread
 from server.api.graphql.loaders import loaders
@@ -24,12 +25,13 @@ from server.api.graphql.policy_inputs import (
 )
 from server.api.graphql.policy_types import Guest, HealthCheck, Notifications, ReplicaTarget, Retention, Scope
 from server.api.graphql.repositories import Repository
-from server.api.graphql.scalars import PolicyKind, State, global_id, local_id
+from server.api.graphql.scalars import Frequency, Leg, PolicyKind, State, global_id, local_id
 from server.api.graphql.schedule_types import Schedule
 from server.domain import policy as domain
 from server.domain.access import Role
 from server.ports import Order, Where
 from server.services import claims, policies
+from server.services.compliance import Chart
 
 if TYPE_CHECKING:
     from server.api.graphql.forecasts import Forecast
@@ -138,6 +140,15 @@ class Policy(Node):
         from server.api.graphql.forecasts import of_policy
 
         return await of_policy(info, self.record, days)
+
+    @strawberry.field(
+        description="Of SLA policies: what was kept of a leg's promises, oldest first; last: only the newest. asItWas: judged "
+        "by the terms in force at each moment, instead of today's."
+    )
+    async def compliance(
+        self, info: Info, leg: Leg, period: Frequency, as_it_was: bool = False, last: int | None = None
+    ) -> list[ComplianceEntry]:
+        return await compliance_of(info, self.record, Chart(leg, period, as_it_was), last)
 
     @strawberry.field(description="How many present resources the policy covers now.")
     async def resource_count(self, info: Info) -> int:

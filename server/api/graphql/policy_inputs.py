@@ -154,8 +154,8 @@ class RetentionInput:
 
 
 @strawberry.input(
-    description="Mail about the policy's sessions. Outcomes and lastAttemptOnly are for scheduled policies; onlyMissed, atMinute "
-    "(of the next day, UTC; null: at once) for SLA policies."
+    description="Mail about the policy's sessions. Outcomes and lastAttemptOnly are for scheduled policies; onlyMissed and "
+    "atMinute (of the next day, UTC; null: at once) for SLA policies."
 )
 class NotificationsInput:
     recipients: list[str]

@@ -14,6 +14,7 @@ from server.api.graphql.context import Info, in_thread
 from server.api.graphql.loaders import loaders
 from server.api.graphql.node import Node, Tag, tags
 from server.api.graphql.permissions import requires
+from server.api.graphql.reasons import Protection
 from server.api.graphql.scalars import JSON, Leg, Long, global_id, local_id
 from server.domain import workload as domain
 from server.domain.access import Role
@@ -21,25 +22,15 @@ from server.ports import Order, Where
 from server.services import resources
 
 if TYPE_CHECKING:
-    from server.api.graphql.policies import Policy
     from server.api.graphql.sessions import SessionPayload
 
-LazyPolicy = Annotated["Policy", strawberry.lazy("server.api.graphql.policies")]
 LazySessionPayload = Annotated["SessionPayload", strawberry.lazy("server.api.graphql.sessions")]
 
 
 @strawberry.enum
-class Protection(enum.Enum):
+class ProtectionFilter(enum.Enum):
     PROTECTED = "protected"
     UNPROTECTED = "unprotected"
-
-
-@requires(Role.VIEWER)
-@strawberry.type(description="Whether a policy covers the resource, and why.")
-class ProtectionReason:
-    policy: LazyPolicy
-    covered: bool
-    reason: str
 
 
 @requires(Role.VIEWER)
@@ -99,15 +90,9 @@ class Resource(Node):
     async def account(self, info: Info) -> Account:
         return Account.of(await loaders(info.context).accounts.load(self.record.account_id))
 
-    @strawberry.field(description="Every enabled policy, whether it covers this resource and why.")
-    async def protection(self, info: Info) -> list[ProtectionReason]:
-        from server.api.graphql.policies import Policy
-
-        found = await loaders(info.context).verdicts.load(self.record)
-        return [
-            ProtectionReason(policy=Policy.of(policy), covered=verdict.covered, reason=verdict.reason)
-            for policy, verdict in found
-        ]
+    @strawberry.field(description="Which policy protects it, and what every policy says about it.")
+    async def protection(self, info: Info) -> Protection:
+        return Protection.of(await loaders(info.context).protection.load(self.record))
 
     @strawberry.field
     async def point_count(self, info: Info) -> int:
@@ -131,7 +116,7 @@ class ResourceFilter:
     region: str | None = None
     workload: str | None = None
     present: bool | None = None
-    protection: Protection | None = None
+    protection: ProtectionFilter | None = None
     aws_account_id: str | None = strawberry.field(default=None, description="The account's number in AWS.")
     legs: list[Leg] | None = strawberry.field(default=None, description="Has a restore point in one of these places.")
     backed_up: bool | None = strawberry.field(default=None, description="Has restore points, or has none.")
@@ -159,7 +144,7 @@ async def _derived(info: Info, filter: ResourceFilter) -> tuple[Where, ...]:
         owners = await in_thread(resources.accounts_numbered, app, caller, filter.aws_account_id)
         found.append(Where("account_id", "in", owners))
     if filter.protection is not None:
-        covered = filter.protection is Protection.PROTECTED
+        covered = filter.protection is ProtectionFilter.PROTECTED
         ids = await in_thread(resources.by_protection, app, caller, filter.where(), covered=covered)
         found.append(Where("id", "in", ids))
     if filter.legs is not None:

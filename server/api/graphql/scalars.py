@@ -16,6 +16,7 @@ from server.domain.access import Role
 from server.domain.cost import PriceSource
 from server.domain.errors import InvalidInput
 from server.domain.health import CheckLevel
+from server.domain.legs import LegState, TaskLeg
 from server.domain.periods import Frequency, Ordinal, Unit, Weekday
 from server.domain.policy import PolicyKind
 from server.domain.replicas import KeyUsage
@@ -87,6 +88,8 @@ for _kind in (
 ):
     strawberry.enum(_kind)
 strawberry.enum(Unit, name="PeriodUnit")
+strawberry.enum(TaskLeg, name="TaskLegName")
+strawberry.enum(LegState)
 
 __all__ = [
     "JSON",

@@ -19,12 +19,15 @@ from strawberry.types import ExecutionContext
 from server.api.graphql.access import AccessMutation, AccessQuery, User
 from server.api.graphql.accounts import Account, AccountMutation, AccountQuery
 from server.api.graphql.archives import ArchiveMutation, ArchiveQuery
+from server.api.graphql.compliance import ComplianceQuery
+from server.api.graphql.configuration import ConfigurationMutation
 from server.api.graphql.context import Context, Info
 from server.api.graphql.errors import Errors
 from server.api.graphql.estimates import EstimateMutation, EstimateQuery
 from server.api.graphql.executor import FastExecutor
 from server.api.graphql.forecasts import ForecastQuery
 from server.api.graphql.limits import TOKENS_MAX, Figures, Measure, check_figures, check_size
+from server.api.graphql.manual_snapshots import ManualSnapshotMutation
 from server.api.graphql.node import Node
 from server.api.graphql.overview import OverviewQuery
 from server.api.graphql.permissions import Public, needed, requires
@@ -59,6 +62,7 @@ class Query(
     RepositoryQuery,
     SlaTemplateQuery,
     StorageTemplateQuery,
+    ComplianceQuery,
     PointQuery,
     ArchiveQuery,
     EstimateQuery,
@@ -84,8 +88,10 @@ class Mutation(
     SlaTemplateMutation,
     StorageTemplateMutation,
     PointMutation,
+    ManualSnapshotMutation,
     ArchiveMutation,
     EstimateMutation,
+    ConfigurationMutation,
     SessionMutation,
 ):
     pass

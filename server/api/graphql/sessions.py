@@ -15,6 +15,7 @@ from server.api.graphql.permissions import requires
 from server.api.graphql.policies import Policy
 from server.api.graphql.resources import Resource
 from server.api.graphql.scalars import JSON, Level, Long, SessionKind, State, global_id, local_id, optional_id
+from server.domain import legs
 from server.domain import session as domain
 from server.domain.access import Role
 from server.ports import Order, Where
@@ -41,6 +42,19 @@ class SessionEvent:
             task_id=optional_id("Task", record.task_id),
             data=JSON(record.data),
         )
+
+
+@requires(Role.VIEWER)
+@strawberry.type(description="One leg of protecting a resource. SKIPPED: left out, and why.")
+class TaskLeg:
+    leg: legs.TaskLeg
+    state: legs.LegState
+    message: str
+
+    @classmethod
+    def all_of(cls, task: domain.Task) -> list[TaskLeg]:
+        found = legs.from_json(task.document.get("legs", {}))
+        return [cls(leg=leg, state=record.state, message=record.message) for leg, record in found.items()]
 
 
 @requires(Role.VIEWER)
@@ -87,6 +101,10 @@ class Task(Node):
             return None
         found = await loaders(info.context).resources.load(self.record.resource_id)
         return None if found is None else Resource.of(found)
+
+    @strawberry.field(description="What becomes of each leg of protecting a resource, in order; empty for other tasks.")
+    def legs(self) -> list[TaskLeg]:
+        return TaskLeg.all_of(self.record)
 
     @strawberry.field(description="What the task made: restored volumes, an instance; empty before it ends.")
     def result(self) -> JSON:

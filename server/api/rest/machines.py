@@ -61,8 +61,8 @@ def region(name: str, title: str | None = None) -> dict[str, str]:
 
 def show(call: Call, node: dict[str, Any]) -> dict[str, Any]:
     id = plain_id(node["id"])
-    covered = sum(1 for reason in node["protection"] if reason["covered"])
-    status = "Protected" if covered else "Unprotected"
+    protected = node["protection"]["state"] == "PROTECTED"
+    status = "Protected" if protected else "Unprotected"
     details = node["details"] or {}
     zone = details.get("zone")
     shown: dict[str, Any] = {
@@ -80,7 +80,7 @@ def show(call: Call, node: dict[str, Any]) -> dict[str, Any]:
             "instanceSizeGigabytes": -(-int(node["sizeBytes"]) // GIB),
             "instanceType": details.get("instanceType", ""),
             "instanceDnsName": details.get("dnsName", ""),
-            "policiesCount": covered,
+            "policiesCount": int(protected),  # one policy processes an instance
             "backupState": "Protected" if node["legs"] else "Unprotected",
             "backupTypes": [TYPES[leg] for leg in node["legs"]],
             "region": region(node["region"]),

@@ -161,7 +161,7 @@ class DemoEc2Response(EC2Response):
         if self._get_param("CopyTagsFromSource") == "volume":
             for snapshot in answer.result["Snapshots"]:  # type: ignore[index]  # moto's own dictionary
                 own = {tag["key"] for tag in snapshot.get_tags()}
-                tags = {tag["key"]: tag["value"] for tag in snapshot.volume.get_tags()}
+                tags = self.backend.tags.get(snapshot.volume_id, {})
                 snapshot.add_tags({key: value for key, value in tags.items() if key not in own and not key.startswith("aws:")})
         return answer
 
@@ -198,9 +198,7 @@ class DemoEc2Response(EC2Response):
 
     def reset_snapshot_attribute(self) -> EmptyResult:  # type: ignore[override]  # moto has none
         self.error_on_dryrun()
-        snapshot = self.backend.get_snapshot(self._get_param("SnapshotId"))
-        snapshot.create_volume_permission_userids.clear()
-        snapshot.create_volume_permission_groups.clear()
+        copies.unshare_all(self.backend, self._get_param("SnapshotId"))
         return EmptyResult()
 
     def get_ebs_default_kms_key_id(self) -> ActionResult:

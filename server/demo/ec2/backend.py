@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any, ClassVar
 
 from moto.ec2.exceptions import EC2ClientError, InvalidAMIIdError, InvalidInstanceTypeError, InvalidVolumeIdError
-from moto.ec2.models import EC2Backend, ec2_backends
+from moto.ec2.models import ec2_backends
 from moto.ec2.models import elastic_block_store as moto_ebs
 from moto.ec2.models import instances as moto_instances
 from moto.ec2.models.amis import Ami
@@ -17,12 +17,13 @@ from server.demo import kms
 from server.demo.blockstore import BlockStore
 from server.demo.ec2.images import MappedImage
 from server.demo.ec2.lifecycle import Pace, TimedAttachment, TimedSnapshot, TimedState, TimedVolume
+from server.demo.ec2.records import RecordedEc2Backend
 from server.demo.ledger import Ledger
 
 SNAPSHOTS_PENDING_PER_VOLUME = 5  # AWS's limit for gp2, gp3 and magnetic volumes
 
 
-class DemoEc2Backend(EC2Backend):
+class DemoEc2Backend(RecordedEc2Backend):
     """One account's EC2 in one Region. The class attributes are set once, by ``install``."""
 
     blocks: ClassVar[BlockStore]
@@ -109,6 +110,7 @@ class DemoEc2Backend(EC2Backend):
             )
         snapshot = super().create_snapshot(volume_id, description, owner_id, from_ami)
         self.blocks.create(snapshot.id, int(snapshot.volume_size), source=volume_id)
+        self.note_snapshot(snapshot.id)
         snapshot.measure(self.blocks)  # type: ignore[attr-defined]  # every snapshot here is a TimedSnapshot
         return snapshot
 
@@ -140,6 +142,8 @@ class DemoEc2Backend(EC2Backend):
             if snapshot_id in image_snapshots(image):
                 raise EC2ClientError("InvalidSnapshot.InUse", f"The snapshot {snapshot_id} is currently in use by {image.id}")
         snapshot = super().delete_snapshot(snapshot_id)
+        self.note_snapshot(snapshot_id)
+        self.drop_tags(snapshot_id)
         self.blocks.delete(snapshot_id)
         return snapshot
 

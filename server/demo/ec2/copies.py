@@ -15,7 +15,7 @@ from moto.ec2.utils import random_snapshot_id
 from moto.kms.models import Key
 
 from server.demo import kms
-from server.demo.ec2.lifecycle import TimedSnapshot, UploadedVolume
+from server.demo.ec2.lifecycle import UPLOAD_VOLUME_ID, TimedSnapshot, VolumeFacts
 
 COPIES_MAX: Final = 20  # under way at a time into one Region of one account
 NO_KEY: Final = "Given key ID is not accessible"
@@ -39,7 +39,7 @@ class CopiedSnapshot(TimedSnapshot):
     """``pending``, then ``completed``, or ``error`` with a message when a key could not be used."""
 
     def __init__(self, backend: Any, source: Any, description: str, kms_key_arn: str | None, failure: str | None) -> None:
-        volume = UploadedVolume(source.volume_size, kms_key_arn is not None, kms_key_arn)
+        volume = VolumeFacts(UPLOAD_VOLUME_ID, source.volume_size, kms_key_arn is not None, kms_key_arn)
         super().__init__(
             backend, random_snapshot_id(), volume, description, encrypted=kms_key_arn is not None, kms_key_id=kms_key_arn
         )
@@ -70,6 +70,7 @@ def copy(backend: Any, request: CopyRequest) -> CopiedSnapshot:
     description = request.description or f"[Copied {request.source_id} from {request.source_region}]"
     made = CopiedSnapshot(backend, source, description, key_arn, failure)
     backend.snapshots[made.id] = made
+    backend.note_snapshot(made.id)
     backend.blocks.create(made.id, made.size, source=None if failure else source.id)
     made.measure(backend.blocks)
     return made
@@ -133,6 +134,7 @@ def share(backend: Any, snapshot_id: str, accounts: set[str], groups: set[str]) 
             raise EC2ClientError("OperationNotPermitted", "Encrypted snapshots with EBS default key cannot be shared")
         if groups:
             raise EC2ClientError("OperationNotPermitted", "Encrypted snapshots cannot be shared publicly")
+    backend.note_snapshot(snapshot_id)
     snapshot.create_volume_permission_userids |= accounts
     snapshot.create_volume_permission_groups |= groups
 
@@ -140,5 +142,12 @@ def share(backend: Any, snapshot_id: str, accounts: set[str], groups: set[str]) 
 def unshare(backend: Any, snapshot_id: str, accounts: set[str], groups: set[str]) -> None:
     """Errors: EC2ClientError InvalidSnapshot.NotFound."""
     snapshot = backend.get_snapshot(snapshot_id)
+    backend.note_snapshot(snapshot_id)
     snapshot.create_volume_permission_userids -= accounts
     snapshot.create_volume_permission_groups -= groups
+
+
+def unshare_all(backend: Any, snapshot_id: str) -> None:
+    """Errors: EC2ClientError InvalidSnapshot.NotFound."""
+    snapshot = backend.get_snapshot(snapshot_id)
+    unshare(backend, snapshot_id, set(snapshot.create_volume_permission_userids), set(snapshot.create_volume_permission_groups))

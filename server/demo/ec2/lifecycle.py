@@ -107,9 +107,10 @@ class TimedSnapshot(Snapshot):
         self.uploading = False
         self.upload_timeout = 60 * 60.0
         self.size = int(volume.size)
-        super().__init__(ec2_backend, snapshot_id, volume, *args, **kwargs)
+        facts = VolumeFacts(volume.id, self.size, bool(volume.encrypted), volume.kms_key_id)
+        super().__init__(ec2_backend, snapshot_id, facts, *args, **kwargs)
         if self.kms_key_id is None:
-            self.kms_key_id = getattr(volume, "kms_key_id", None)
+            self.kms_key_id = facts.kms_key_id
 
     @property
     def status(self) -> str:
@@ -160,19 +161,20 @@ class TimedSnapshot(Snapshot):
 
     def finish_upload(self, blocks: BlockStore) -> None:
         self.uploading = False
+        self.ec2_backend.note_snapshot(self.id)
         self.measure(blocks)
         self.begun_at = time.time()
         self.ready_at = self.begun_at + self.ec2_backend.pace.snapshot
 
 
-class UploadedVolume:
-    """Stands for the volume of a snapshot that never had one."""
+@dataclass(frozen=True, slots=True)
+class VolumeFacts:
+    """What a snapshot remembers of its volume, which may be gone, or (``UPLOAD_VOLUME_ID``) never was."""
 
-    def __init__(self, size: int, encrypted: bool, kms_key_id: str | None) -> None:
-        self.id = UPLOAD_VOLUME_ID
-        self.size = size
-        self.encrypted = encrypted
-        self.kms_key_id = kms_key_id
+    id: str
+    size: int
+    encrypted: bool
+    kms_key_id: str | None
 
 
 class TimedState(InstanceState):
@@ -202,6 +204,10 @@ class TimedState(InstanceState):
     @code.setter
     def code(self, value: int) -> None:
         """moto sets the code after the name; it follows from the name."""
+
+    def settle(self) -> None:
+        """Be there at once."""
+        self._settled_at = 0.0
 
     def __copy__(self) -> InstanceState:
         return InstanceState(self.name, self.code)

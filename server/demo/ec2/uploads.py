@@ -12,7 +12,7 @@ from server.demo import kms
 from server.demo.blockstore import BlockStore
 from server.demo.ec2.copies import visible_snapshot
 from server.demo.ec2.lifecycle import UPLOAD_VOLUME_ID as UPLOAD_VOLUME_ID
-from server.demo.ec2.lifecycle import TimedSnapshot, UploadedVolume
+from server.demo.ec2.lifecycle import TimedSnapshot, VolumeFacts
 
 UPLOADS_MAX = 100  # pending snapshots per account and Region
 
@@ -46,15 +46,16 @@ def may_read(snapshot: Any, caller_arn: str) -> bool:
 
 def start(account: str, region: str, upload: NewUpload, blocks: BlockStore) -> TimedSnapshot:
     """A pending snapshot to put blocks into. Errors: TooManyUploads."""
-    backend = ec2_backends[account][region]
+    backend: Any = ec2_backends[account][region]
     if sum(1 for known in backend.snapshots.values() if getattr(known, "uploading", False)) >= UPLOADS_MAX:
         raise TooManyUploads
-    volume = UploadedVolume(upload.size_gib, upload.encrypted, upload.kms_key_arn)
+    volume = VolumeFacts(UPLOAD_VOLUME_ID, upload.size_gib, upload.encrypted, upload.kms_key_arn)
     made = TimedSnapshot(
         backend, random_snapshot_id(), volume, upload.description, encrypted=upload.encrypted, kms_key_id=upload.kms_key_arn
     )
     made.begin_upload(upload.timeout_minutes)
     backend.snapshots[made.id] = made
+    backend.note_snapshot(made.id)
     made.add_tags(upload.tags)
     blocks.create(made.id, upload.size_gib, source=upload.parent_id)
     made.measure(blocks)

@@ -19,7 +19,6 @@ from server.demo.wire import Reply, Request
 REGIONS: Final = ("us-east-1", "eu-central-1", "ap-south-1")  # where AWS has the service
 PAGE_MAX: Final = 100
 _TERM: Final = "JRTCKXETXF"  # AWS's code for "on demand"
-_RATE: Final = "6YS6EN2CT7"  # and for "per unit"
 
 
 def handle(request: Request, caller: Caller) -> Reply:
@@ -161,7 +160,7 @@ def _rate(sku: str, product: Product, band: Band) -> dict[str, Any]:
         "endRange": "Inf" if band.end is None else str(band.end),
         "description": f"${band.price:.10f} per {product.unit} - {product.usage_type}",
         "appliesTo": [],
-        "rateCode": f"{sku}.{_TERM}.{_RATE}",
+        "rateCode": f"{sku}.{_TERM}.{_code(sku, str(band.begin))[:10]}",
         "pricePerUnit": {"USD": f"{band.price:.10f}"},
     }
 

@@ -1,7 +1,7 @@
 """The products and their prices per Region: snapshots, EBS direct, S3 and its archive classes, transfer and KMS.
 
-Prices are in USD per unit, near AWS's public ones of 2026; where a Region's own price of something is not listed, it follows the
-Region's price of S3 Standard.
+Prices are in USD per unit, near AWS's public ones of 2026; where a Region's own price of something is not listed, it follows
+the Region's price of S3 Standard.
 """
 
 from __future__ import annotations

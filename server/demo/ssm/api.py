@@ -14,7 +14,7 @@ from moto.ec2.models import ec2_backends
 from moto.ssm.models import ParameterDict, SimpleSystemManagerBackend, ssm_backends
 from moto.ssm.responses import SimpleSystemManagerResponse
 
-from server.demo import clock, identity
+from server.demo import changes, clock, identity
 from server.demo.ec2.lifecycle import Pace
 from server.demo.errors import AwsError
 from server.demo.ssm import documents
@@ -82,7 +82,12 @@ class DemoSsmBackend(SimpleSystemManagerBackend):
 
     def forget_old(self) -> None:
         oldest = clock.now() - KEPT_SECONDS
-        self.commands = {key: each for key, each in self.commands.items() if each.requested >= oldest}
+        for key in [key for key, each in self.commands.items() if each.requested < oldest]:
+            del self.commands[key]
+            self.note(key)
+
+    def note(self, command_id: str) -> None:
+        changes.note("ssm", self, "commands", command_id)
 
 
 class DemoSsmResponse(SimpleSystemManagerResponse):
@@ -151,6 +156,7 @@ class DemoSsmResponse(SimpleSystemManagerResponse):
         )
         self.backend.forget_old()
         self.backend.commands[command.command_id] = command
+        self.backend.note(command.command_id)
         return ActionResult({"Command": command.as_command()})
 
     def _targets(self) -> list[Any]:
@@ -246,6 +252,7 @@ class DemoSsmResponse(SimpleSystemManagerResponse):
             each = command.invocations[instance_id]
             if each.status()[0] in RUNNING and each.cancelled_at is None:
                 each.cancelled_at = time.time()
+                self.backend.note(command.command_id)
         return EmptyResult()
 
     def _page(self, member: str, items: Sequence[Any], *, low: int = 1) -> dict[str, Any]:

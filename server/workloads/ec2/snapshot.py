@@ -161,11 +161,12 @@ def _wait(aws: Aws, clock: Clock, job: SnapshotJob, memo: Json) -> Step:
     if len(ready) < len(ours):
         wait = min(POLL_LONGEST, max(1.0, age / 10))
         done = _progress(memo["volumes"], seen)
-        return Step(memo=memo, wait=wait, message=f"{len(ready)} of {len(ours)} snapshots completed.", progress=done)
+        text = f"{len(ready)} of {len(ours)} snapshots completed."
+        return Step(memo=memo, wait=wait, message=text, progress=done, taken=True)
     document = {key: memo[key] for key in ("instance", "at", "consistency", "leftOut")}
     document["volumes"] = [_with_data(volume, seen[volume["snapshotId"]]) for volume in memo["volumes"]]
     text = f"{len(ours)} snapshots completed."
-    return Step(memo=document, done=True, message=text, progress=1.0, warnings=tuple(memo["warnings"]))
+    return Step(memo=document, done=True, message=text, progress=1.0, warnings=tuple(memo["warnings"]), taken=True)
 
 
 def _with_data(volume: Json, snapshot: Json) -> Json:

@@ -9,11 +9,12 @@ from typing import Any
 
 from server.adapters.blocks_memory import MemoryBlocks
 from server.adapters.clock import FakeClock
-from server.domain.errors import AwsNotFound, AwsRejected
+from server.domain.errors import AwsNotFound, AwsRejected, LegImpossible
 from server.domain.restore import InstanceRestore, VolumeRestore
 from server.domain.scope import VolumeExclusions
 from server.domain.workload import Found, Place, Resource
-from server.ports import DiskSnapshot, RestoreJob, SnapshotJob, SourceDisk, Step
+from server.ports import DiskSnapshot, GuestJob, GuestStep, ManualJob, ReplicaJob, RestoreJob, SnapshotJob, SourceDisk, Step
+from server.ports.workload import Outcome
 
 GIB = 2**30
 REGION = "us-east-1"
@@ -25,6 +26,7 @@ class Machine:
     name: str
     volumes: dict[str, dict[int, bytes]]
     tags: dict[str, str]
+    region: str = REGION
 
 
 @dataclass
@@ -33,7 +35,7 @@ class Kept:
 
     token: str
     volume: str
-    polls: int = 0
+    region: str = REGION
 
 
 class Cloud:
@@ -49,13 +51,17 @@ class Cloud:
         self.encrypted: set[str] = set()  # volumes
         self.price_lists: dict[str, list[str]] = {}  # service code → items of PriceList
         self.warnings: list[str] = []  # what a restore has to say
+        self.guests: dict[str, tuple[Outcome, str]] = {}  # moment → how the scripts end, and why
+        self.scripts: list[tuple[str, str, str]] = []  # sent: machine, moment, token
         self.calls: Counter[str] = Counter()
         self.before: Callable[[str], None] = lambda _: None
         self.workload = Tiny(self)
 
-    def add_machine(self, name: str, disks: Mapping[str, Mapping[int, bytes]], tags: Mapping[str, str]) -> None:
+    def add_machine(
+        self, name: str, disks: Mapping[str, Mapping[int, bytes]], tags: Mapping[str, str], region: str = REGION
+    ) -> None:
         volumes = {volume: dict(content) for volume, content in disks.items()}
-        self.machines[f"i-{name}"] = Machine(name, volumes, dict(tags))
+        self.machines[f"i-{name}"] = Machine(name, volumes, dict(tags), region)
 
     def enter(self, operation: str) -> None:
         self.calls[operation] += 1
@@ -100,7 +106,7 @@ class Tiny:
             Found(
                 aws_id=aws_id,
                 name=machine.name,
-                region=REGION,
+                region=machine.region,
                 tags=machine.tags,
                 state="running",
                 size_bytes=len(machine.volumes) * GIB,
@@ -126,7 +132,7 @@ class Tiny:
                 made[volume] = id
         polled = int(memo.get("polled", 0))
         if polled < self.polls:
-            return Step(memo={"polled": polled + 1}, wait=2.0, message="Waiting for AWS.")
+            return Step(memo={"polled": polled + 1}, wait=2.0, message="Waiting for AWS.", taken=True)
         secret = self.cloud.encrypted
         volumes = [{"volumeId": each, "snapshotId": made[each], "encrypted": each in secret} for each in sorted(made)]
         return Step(done=True, memo={"volumes": volumes})
@@ -134,6 +140,60 @@ class Tiny:
     def sources(self, resource: Resource, excluded: VolumeExclusions) -> tuple[SourceDisk, ...]:
         volumes = (each for each in resource.document["volumes"] if each not in excluded.volume_ids)
         return tuple(SourceDisk(disk_id=each, size_bytes=GIB, encrypted=each in self.cloud.encrypted) for each in volumes)
+
+    def guest(self, job: GuestJob, memo: dict[str, Any]) -> GuestStep:
+        """The scripts' outcome is what ``cloud.guests`` says for the moment; each is asked after once before it is told."""
+        self.cloud.enter(f"guest-{job.moment}")
+        if not memo:
+            self.cloud.scripts.append((job.resource.name, job.moment, job.token))
+            return GuestStep(memo={"sent": True}, wait=2.0, message="The script runs.")
+        outcome, message = self.cloud.guests.get(job.moment, ("done", ""))
+        return GuestStep(memo=memo, done=True, outcome=outcome, message=message)
+
+    def replicate(self, job: ReplicaJob, memo: dict[str, Any]) -> Step:
+        self.cloud.enter("replicate")
+        if any(each["encrypted"] for each in job.document["volumes"]) and not job.encrypt:
+            raise LegImpossible("The source is encrypted, and the target has no key.", remedy="Choose a key.")
+        made = {kept.volume: id for id, kept in self.cloud.snapshots.items() if kept.token == job.token}
+        for each in job.document["volumes"]:
+            if each["volumeId"] not in made:
+                content = self.cloud.blocks.content(each["snapshotId"])
+                id = self.cloud.blocks.snapshot(content, size_gib=1, volume=each["volumeId"])
+                self.cloud.snapshots[id] = Kept(job.token, each["volumeId"], region=job.target.region)
+                made[each["volumeId"]] = id
+        if not memo:
+            return Step(memo={"asked": True}, wait=2.0, message="Copying.")
+        volumes = [{**each, "snapshotId": made[each["volumeId"]]} for each in job.document["volumes"]]
+        return Step(done=True, memo={"volumes": volumes})
+
+    def manual_snapshot(self, job: ManualJob, memo: dict[str, Any]) -> Step:
+        if "document" not in memo:
+            step = self.snapshot(job.snapshot, memo)
+            return step if not step.done or job.target is None else Step(memo={"document": step.memo})
+        copy = self.replicate(self._copy(job, memo["document"]), memo.get("copy", {}))
+        if not copy.done:
+            return Step(memo={**memo, "copy": copy.memo}, wait=copy.wait)
+        self.delete_snapshot(job.snapshot.place, memo["document"])
+        return copy
+
+    def _copy(self, job: ManualJob, document: dict[str, Any]) -> ReplicaJob:
+        assert job.target is not None
+        return ReplicaJob(
+            source=job.snapshot.place,
+            target=job.target,
+            document=document,
+            resource_name=job.snapshot.resource.name,
+            token=f"{job.snapshot.token}-copy",
+            policy_name="",
+            encrypt=job.kms_key is not None,
+        )
+
+    def abandon_replica(self, job: ReplicaJob) -> None:
+        self.abandon(job.target, job.token)
+
+    def abandon_manual(self, job: ManualJob) -> None:
+        self.abandon(job.snapshot.place, job.snapshot.token)
+        self.abandon(job.snapshot.place, f"{job.snapshot.token}-copy")
 
     def disks(self, document: Mapping[str, Any]) -> tuple[DiskSnapshot, ...]:
         return tuple(

@@ -15,22 +15,26 @@ from server.adapters.clock import FakeClock, SystemClock
 from server.adapters.db import Database
 from server.adapters.messaging import MemoryJobs, MemoryWakeups
 from server.domain import repository as stored
+from server.domain.guest import Guest
 from server.domain.immutability import BucketFacts, judge
 from server.domain.periods import EVERY_DAY, Period, Weekday
-from server.domain.policy import HealthCheck, Policy, Retention, Retries
+from server.domain.policy import HealthCheck, Policy, PolicyKind, Retention, Retries
+from server.domain.replicas import ReplicaTarget
 from server.domain.schedule import Daily, Rule, Schedule
 from server.domain.scope import Scope
 from server.domain.session import Event, Session, Task
+from server.domain.sla import SlaTerms
+from server.domain.templates import Location, SlaTemplate, SlaTemplateVersion, StorageTemplate
 from server.domain.workload import Account, AccountState, Resource
 from server.ports import Jobs, Tx
 from server.repository import layout
 from server.repository.crypto import HEADER_SIZE
 from server.repository.repository import Repository
-from server.services import scheduling, tasks
+from server.services import due_runs, scheduling, tasks
 from server.services.context import Services
 from server.services.handlers import HANDLERS
 from server.services.tasks import Handlers
-from tests.services.engine.cloud import Cloud
+from tests.services.engine.cloud import REGION, Cloud
 
 BEGIN = datetime(2026, 3, 2, 6, 30, tzinfo=UTC)  # a Monday
 PASSWORD = "a repository password"
@@ -188,9 +192,11 @@ class Appliance:
         Repository.create(blobs, PASSWORD, clock=self.clock, owner=self.app.owner_id(), storage_class=storage_class)
         return repository
 
-    def machine(self, account: Account, name: str, disks: Mapping[str, Mapping[int, bytes]], **tags: str) -> Resource:
+    def machine(
+        self, account: Account, name: str, disks: Mapping[str, Mapping[int, bytes]], region: str = REGION, **tags: str
+    ) -> Resource:
         """A machine in the cloud and in the inventory; ``disks``: volume id → block index → content."""
-        self.cloud.add_machine(name, disks, tags=tags)
+        self.cloud.add_machine(name, disks, tags=tags, region=region)
         found = next(each for each in self.cloud.workload.found() if each.aws_id == f"i-{name}")
         resource = Resource(
             id=uuid4(),
@@ -223,6 +229,9 @@ class Appliance:
         priority: int = 1,
         verify: bool = False,
         health_check: HealthCheck | None = None,
+        archive: stored.Repository | None = None,
+        replicas: tuple[ReplicaTarget, ...] = (),
+        guest: Guest | None = None,
     ) -> Policy:
         now = self.clock.now()
         policy = Policy(
@@ -237,11 +246,56 @@ class Appliance:
             repository_id=repository.id if repository else None,
             verify=verify,
             health_check=health_check,
+            archive_repository_id=archive.id if archive else None,
+            replicas=replicas,
+            guest=guest or Guest(),
             created_at=now,
             updated_at=now,
         )
-        policy = replace(policy, next_run_at=scheduling.next_run_at(policy, now))
+        policy = replace(policy, next_run_at=due_runs.next_run_at(policy, None, now))
         with self.app.store.transaction() as tx:
+            tx.policies.add(policy)
+        return policy
+
+    def sla_policy(
+        self,
+        account: Account,
+        terms: SlaTerms,
+        *,
+        regions: tuple[str, ...] = (REGION,),
+        backup: stored.Repository | None = None,
+        archive: stored.Repository | None = None,
+        replicas: tuple[ReplicaTarget, ...] = (),
+        retries: int = 0,
+        name: str = "promise",
+    ) -> Policy:
+        """With templates of its own. Made just now: what an open window asked for earlier is still to be made."""
+        now = self.clock.now()
+        template = SlaTemplate(id=uuid4(), name=f"{name} terms", terms=terms, created_at=now, updated_at=now)
+        version = SlaTemplateVersion(id=uuid4(), template_id=template.id, version=1, since=now, terms=terms)
+        storage = None
+        if backup is not None:
+            places = (Location(default_id=backup.id), Location(default_id=archive.id) if archive else None)
+            made = {"backup": places[0], "archive": places[1], "created_at": now, "updated_at": now}
+            storage = StorageTemplate(id=uuid4(), name=f"{name} storage", **made)
+        policy = Policy(
+            id=uuid4(),
+            name=name,
+            workload=self.cloud.workload.kind,
+            kind=PolicyKind.SLA,
+            scope=Scope(account_id=account.id, regions=regions),
+            sla_template_id=template.id,
+            storage_template_id=storage.id if storage else None,
+            replicas=replicas,
+            retries=Retries(attempts=retries),
+            created_at=now,
+            updated_at=now,
+        )
+        with self.app.store.transaction() as tx:
+            tx.sla_templates.add(template)
+            tx.sla_versions.add(version)
+            if storage is not None:
+                tx.storage_templates.add(storage)
             tx.policies.add(policy)
         return policy
 

@@ -16,7 +16,7 @@ from server.domain.repository import Repository
 from server.domain.restore import Health, Leg, RestorePoint
 from server.domain.session import State
 from server.repository import findings, layout
-from server.services import archives, maintenance, repository_rescans, verification
+from server.services import archives, archiving, maintenance, repository_rescans, verification
 from tests.services.engine.archive_estate import QUICK, Estate
 from tests.services.engine.harness import Appliance, Killed
 from tests.services.engine.test_protection import DISK, block, run
@@ -108,14 +108,14 @@ def test_nothing_is_proven_of_a_source_that_nobody_here_saw(appliance: Appliance
 
 
 def test_an_archive_that_a_rescan_told_of_first_stays(estate: Estate, monkeypatch: pytest.MonkeyPatch) -> None:
-    appliance, real, first = estate.appliance, archives._registered, iter([True])
+    appliance, real, first = estate.appliance, archiving._registered, iter([True])
 
     def killed_once(*arguments: Any) -> Any:
         if next(first, False):
             raise Killed
         return real(*arguments)
 
-    monkeypatch.setattr(archives, "_registered", killed_once)
+    monkeypatch.setattr(archiving, "_registered", killed_once)
     (backup,) = points_of(appliance, Leg.BACKUP)
     started = archives.archive_points(appliance.app, SYSTEM, [backup.id], estate.archive.id, keep_days=365)
     assert started is not None

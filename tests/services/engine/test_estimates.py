@@ -1,4 +1,4 @@
-"""Estimates of real policies: from assumptions first, then from what their backups measured; and beside what there really is."""
+"""Estimates of real policies: from assumptions first, then from what backups measured; and beside what there really is."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ def test_a_draft_is_estimated_before_it_is_saved(appliance: Appliance, policy: P
     assert "Nothing runs by itself: what is started by hand is not counted." in by_hand.notes
     nowhere = replace(draft, scope=replace(draft.scope, regions=()))
     assert estimates.of_draft(appliance.app, CALLER, nowhere, USUAL).rows == ()
-    another = replace(draft, name="second")
+    another = replace(draft, name="second", priority=None)
     assert estimates.of_draft(appliance.app, CALLER, another, USUAL).rows == (), "the first one claims the machine"
 
 

@@ -34,7 +34,10 @@ export function DeletePolicy({ policy, onClose, onDeleted }: DeletePolicyProps) 
             ? `${count(policy.resourceCount, "resource")} ${policy.resourceCount === 1 ? "is" : "are"} no longer protected by it.`
             : "It covers no resource at the moment."}
         </li>
-        <li>Restore points it has made stay, and can be restored. They no longer expire by themselves: delete them by hand.</li>
+        <li>
+          Restore points it has made stay, and can be restored. Backups and archives expire when they reach the age they were made for; snapshots and
+          replicas stay until somebody deletes them, unless the preferences say how old they may get.
+        </li>
         <li>Its sessions stay in the list.</li>
       </ul>
     </Confirm>

@@ -184,7 +184,7 @@ export function draftOf(policy: PolicyDetail, timezone: string): PolicyDraft {
     windows: scriptsOf(guest.windows),
     repositoryId: policy.repository?.id ?? "",
     archiveRepositoryId: policy.archiveRepository?.id ?? "",
-    replicas: policy.replicas.map((target) => ({ ...target, accountId: target.account.id, kmsKey: target.kmsKey ?? "" })),
+    replicas: policy.replicas.map((target) => ({ ...target, accountId: target.account?.id ?? "", kmsKey: target.kmsKey ?? "" })),
     scheduled: policy.kind === "SLA" || schedule !== null,
     schedule: schedule ? scheduleDraftOf(schedule) : fresh.schedule,
     byHand: {
@@ -301,7 +301,8 @@ export function inputOf(draft: PolicyDraft): PolicyInput {
     retryAttempts: Number(draft.retryAttempts),
     notifications: draft.notify ? notificationsInput(draft) : null,
     verify: makesBackups(draft) && draft.verify,
-    healthCheck: makesBackups(draft) && draft.healthChecked ? { ordinal: draft.ordinal, weekday: draft.weekday } : null,
+    // The SLA template brings its own.
+    healthCheck: scheduled && makesBackups(draft) && draft.healthChecked ? { ordinal: draft.ordinal, weekday: draft.weekday } : null,
   };
 }
 
@@ -355,9 +356,8 @@ export function unsendable(draft: PolicyDraft): Record<string, string> {
     wholeNumber(found, "retention.replicas", draft.byHand.replicas, 0, 1000);
     wholeNumber(found, "retention.backups", draft.byHand.backups.amount, 1, 36135);
     wholeNumber(found, "retention.archives", draft.byHand.archives.amount, 1, 36135);
-  } else {
-    if (draft.slaTemplateId === "") found.slaTemplateId = "Choose an SLA template, or create one.";
-    if (draft.notify && draft.mailAt.trim() !== "" && minutesOf(draft.mailAt) === null) found["notifications.atMinute"] = "Enter a time such as 09:00.";
+  } else if (draft.notify && draft.mailAt.trim() !== "" && minutesOf(draft.mailAt) === null) {
+    found["notifications.atMinute"] = "Enter a time such as 09:00.";
   }
   wholeNumber(found, "retryAttempts", draft.retryAttempts, 0, 9);
   return found;

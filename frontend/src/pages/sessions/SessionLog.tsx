@@ -10,6 +10,7 @@ import Toggle from "@cloudscape-design/components/toggle";
 import type { Level } from "../../api/generated";
 import type { LiveState } from "../../api/resume";
 import { clock, utc } from "../../format/time";
+import { saveText } from "../../ui/saveText";
 import { useSessionLog, type LogLine } from "./useSessionLog";
 
 /** Lines kept in the page; a longer log is whole in the download. */
@@ -126,11 +127,5 @@ function shows(choice: string, level: Level): boolean {
 }
 
 function download(lines: readonly LogLine[], name: string): void {
-  const text = lines.map((line) => `${line.at}\t${line.level}\t${line.message}\n`).join("");
-  const address = URL.createObjectURL(new Blob([text], { type: "text/plain" }));
-  const link = document.createElement("a");
-  link.href = address;
-  link.download = `${name.replace(/[^\w.-]+/g, "-")}.log`;
-  link.click();
-  URL.revokeObjectURL(address);
+  saveText(`${name}.log`, lines.map((line) => `${line.at}\t${line.level}\t${line.message}\n`).join(""));
 }

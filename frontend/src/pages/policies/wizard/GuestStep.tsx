@@ -62,7 +62,6 @@ interface ScriptsFormProps {
 
 function ScriptsForm({ title, path, example, kinds, draft, error, onChange }: ScriptsFormProps) {
   const change = (part: Partial<ScriptsDraft>): void => onChange({ ...draft, ...part });
-  const missing = error(path);
   return (
     <Container header={<Header variant="h2">{title}</Header>}>
       <SpaceBetween size="l">
@@ -77,7 +76,7 @@ function ScriptsForm({ title, path, example, kinds, draft, error, onChange }: Sc
           <>
             <div className="hf-row">
               <div className="hf-grow">
-                <FormField label="Before the snapshot" errorText={error(`${path}.pre.path`) ?? (draft.pre === "" && draft.post === "" ? missing : undefined)}>
+                <FormField label="Before the snapshot" errorText={error(`${path}.pre.path`, `=${path}`)}>
                   <Input value={draft.pre} placeholder={example} spellcheck={false} onChange={({ detail }) => change({ pre: detail.value })} />
                 </FormField>
               </div>

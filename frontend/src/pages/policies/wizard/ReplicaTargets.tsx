@@ -41,7 +41,9 @@ export function ReplicaTargets(props: StepProps) {
     >
       <SpaceBetween size="l">
         {draft.replicas.length === 0 && (
-          <Box color="text-body-secondary">{error("replicas") ?? "No replica is made. Add a target to copy snapshots to a second place."}</Box>
+          <Box color={error("=replicas") ? "text-status-error" : "text-body-secondary"}>
+            {error("=replicas") ?? "No replica is made. Add a target to copy snapshots to a second place."}
+          </Box>
         )}
         {draft.replicas.map((target, index) => (
           <Target

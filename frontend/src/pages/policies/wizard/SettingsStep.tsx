@@ -113,7 +113,7 @@ function Checks({ draft, change, error }: StepProps) {
             Verify backups
           </Toggle>
         </FormField>
-        <FormField errorText={draft.healthChecked ? undefined : error("healthCheck")}>
+        {draft.kind === "SCHEDULE" && (
           <Toggle
             checked={draft.healthChecked}
             description="Once a month all backups are looked at, and a twelfth of their data is read. What is damaged is shown, and healed by the next backup."
@@ -121,13 +121,11 @@ function Checks({ draft, change, error }: StepProps) {
           >
             Check health
           </Toggle>
-        </FormField>
-        {draft.healthChecked && (
+        )}
+        {draft.kind === "SCHEDULE" && draft.healthChecked && (
           <FormField
             label="Day of the health check"
-            constraintText={
-              draft.kind === "SLA" ? "It starts when the windows of that day have closed in every Region." : "It starts after the policy's first run of that day."
-            }
+            constraintText="It starts after the policy's first run of that day."
             errorText={error("healthCheck")}
           >
             <SpaceBetween direction="horizontal" size="xs">

@@ -33,13 +33,15 @@ interface DayOfMonthProps {
   readonly day: DayDraft;
   readonly locked: string | null;
   readonly errorText?: string;
+  /** Without the note on what a fixed day means for schedules. */
+  readonly plain?: boolean;
   readonly onChange: (day: DayDraft) => void;
 }
 
 const FIXED = "FIXED";
 
 /** The first, second … last weekday of a month, or a fixed day of it. */
-export function DayOfMonth({ day, locked, errorText, onChange }: DayOfMonthProps) {
+export function DayOfMonth({ day, locked, errorText, plain = false, onChange }: DayOfMonthProps) {
   const ordinals = [
     ...ORDINALS.map((value) => ({ value: value as string, label: ordinalName(value) })),
     { value: FIXED, label: "On day", description: "A fixed day of the month" },
@@ -56,7 +58,7 @@ export function DayOfMonth({ day, locked, errorText, onChange }: DayOfMonthProps
         locked ? (
           <Locked reason={locked} />
         ) : (
-          day.fixed && "On a day when nothing else runs, a restore point of its own is made; its snapshot is removed after about a day."
+          day.fixed && !plain && "On a day when nothing else runs, a restore point of its own is made; its snapshot is removed after about a day."
         )
       }
     >

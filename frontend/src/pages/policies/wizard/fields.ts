@@ -1,7 +1,5 @@
 import type { PolicyKind } from "../../../api/generated";
-
-/** Input path → sentence. */
-export type Problems = Readonly<Record<string, string>>;
+import { plainPath, type Problems } from "../../../api/fields";
 
 export type StepId = "name" | "sources" | "resources" | "guest" | "targets" | "protection" | "schedule" | "tags" | "settings" | "cost" | "review";
 
@@ -38,17 +36,4 @@ export function stepOf(path: string, kind: PolicyKind): StepId | null {
 /** The problems of one step. What no step asks for is shown in the review. */
 export function problemsIn(step: StepId, problems: Problems, kind: PolicyKind): Problems {
   return Object.fromEntries(Object.entries(problems).filter(([path]) => (stepOf(path, kind) ?? "review") === step));
-}
-
-/** The sentence of a field: the path itself, or whatever lies beneath it (`scope.tags` takes `scope.tags.0.key`). */
-export function sentenceAt(problems: Problems, ...paths: string[]): string | undefined {
-  for (const [given, sentence] of Object.entries(problems)) {
-    const plain = plainPath(given);
-    if (paths.some((path) => plain === path || plain.startsWith(`${path}.`))) return sentence;
-  }
-  return undefined;
-}
-
-function plainPath(path: string): string {
-  return path.replace(/\[(\d+)\]/g, ".$1").replace(/^(input|policy)\./, "");
 }
