@@ -14,7 +14,7 @@ from typing import Annotated, Final, Literal
 
 import typer
 
-from server.cli import repository
+from server.cli import policy, repository
 from server.cli.output import complain, out
 from server.domain.errors import HoldfastError, InvalidInput
 from server.settings import PASSWORD_MIN, Settings
@@ -27,6 +27,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,  # its report shows local variables, and with them secrets
 )
 app.add_typer(repository.app, name="repository")
+app.add_typer(policy.app, name="policy")
 NAME_WIDTH: Final = 10  # of the longest process name, so that prefixed lines align
 
 

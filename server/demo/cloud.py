@@ -1,4 +1,4 @@
-"""The demo AWS account as one process: ``python -m server.demo.cloud --data DIR --port N [--seed small|sample|none]``.
+"""The demo AWS account as one process: ``python -m server.demo.cloud --data DIR --port N [--seed small|sample|many:N|none]``.
 
 One port for everything, as ``AWS_ENDPOINT_URL``. The credential scope of a request's signature says which service is meant.
 """
@@ -31,6 +31,7 @@ from server.demo.ec2.lifecycle import Pace
 from server.demo.errors import AwsError, render
 from server.demo.faults import Fault, Faults, error_of
 from server.demo.ledger import Ledger
+from server.demo.mass import INSTANCES_MAX, Crowd
 from server.demo.s3 import api as s3_api
 from server.demo.s3.api import S3
 from server.demo.s3.store import ObjectStore
@@ -179,14 +180,21 @@ def _keep_time(ledger: Ledger) -> None:
     CLOCK.changed = lambda setting: ledger.keep(CLOCK_DOCUMENT, json.dumps(asdict(setting)).encode())
 
 
-def run(data: Path, port: int, *, host: str = "127.0.0.1", pace: Pace | None = None, seed: Size | None = None) -> None:
+Seed = Size | int
+"""The sample in a size, or so many plain instances."""
+
+
+def run(data: Path, port: int, *, host: str = "127.0.0.1", pace: Pace | None = None, seed: Seed | None = None) -> None:
     """Serve until told to stop; port 0 takes a free one. The address is printed once connections are accepted."""
     warnings.filterwarnings("ignore", module=r"moto\..*")  # moto warns about error codes its models lack
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     listener.bind((host, port))
+    cloud = build(data, pace)
+    if isinstance(seed, int):
+        cloud.control.fill(Crowd(instances=seed))
     config = uvicorn.Config(
-        build(data, pace),
+        cloud,
         log_level="warning",
         access_log=False,
         loop="uvloop",
@@ -198,7 +206,7 @@ def run(data: Path, port: int, *, host: str = "127.0.0.1", pace: Pace | None = N
     address = f"http://{host}:{listener.getsockname()[1]}"
     sys.stdout.write(f"{address}\n")
     sys.stdout.flush()
-    if seed is not None:
+    if isinstance(seed, str):
         threading.Thread(target=_seed, args=(address, data, seed), daemon=True).start()
     uvicorn.Server(config).run(sockets=[listener])
 
@@ -216,11 +224,24 @@ def _arguments(words: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--port", type=int, required=True, help="0: any free port, printed")
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--pace", type=float, default=1.0, help="how slow transitions are; 0: at once, 1: about a second")
-    parser.add_argument("--seed", choices=("none", "small", "sample", "full"), default="none", help="sample resources to make")
+    parser.add_argument(
+        "--seed",
+        type=seed_named,
+        default=None,
+        help="none; small or full: the sample; many:N: N plain instances",
+    )
     return parser.parse_args(words)
 
 
-_SEEDS: dict[str, Size | None] = {"none": None, "small": "small", "sample": "full", "full": "full"}
+_SEEDS: dict[str, Seed | None] = {"none": None, "small": "small", "sample": "full", "full": "full"}
+
+
+def seed_named(text: str) -> Seed | None:
+    if text.startswith("many:") and text[5:].isdigit() and 1 <= int(text[5:]) <= INSTANCES_MAX:
+        return int(text[5:])
+    if text not in _SEEDS:
+        raise argparse.ArgumentTypeError(f"one of {', '.join(_SEEDS)}, or many:N with N up to {INSTANCES_MAX}")
+    return _SEEDS[text]
 
 
 def main(words: list[str] | None = None) -> None:
@@ -228,7 +249,7 @@ def main(words: list[str] | None = None) -> None:
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     log.setLevel(logging.INFO)
     pace = Pace.scaled(arguments.pace)
-    run(arguments.data, arguments.port, host=arguments.host, pace=pace, seed=_SEEDS[arguments.seed])
+    run(arguments.data, arguments.port, host=arguments.host, pace=pace, seed=arguments.seed)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,29 @@
-"""The demo's own endpoint, ``/_demo/``: act as a guest, look at disks, count calls, cause trouble. Unsigned, loopback only."""
+"""The demo's own endpoint, ``/_demo/``: act as a guest, look at disks, set the clock, cause trouble. Unsigned, loopback only.
+
+Bodies and answers are JSON; a request that cannot be met is answered 400, 404 or 405 with ``{"error": sentence}``.
+
+``GET healthz``
+``GET calls``, ``DELETE calls``
+    How many calls of each operation arrived (``ec2:CreateSnapshots``); count anew.
+``POST faults`` ``{"operation": "ec2:*", "kind": "throttle", "times": 2, "probability": 1, "delay": 0.5}``, ``GET``, ``DELETE``
+    Trouble for calls that match (see ``server.demo.faults``).
+``POST volumes/ID/blocks/N`` (body: the block), ``POST volumes/ID/churn?percent=1&seed=7``, ``POST volumes/ID/image?path=P``
+    Write as the guest would: one block; some of the used ones; a whole sparse image.
+``GET volumes/ID/hash``, ``GET snapshots/ID/hash``
+    SHA-256 of every block that is not all zeros.
+``POST clock`` ``{"at": "2027-01-31T04:00:00Z", "advance": 3600, "rate": 60}``, ``GET``, ``DELETE``
+    The account's time (see ``server.demo.clock``): any of the three; ``at`` a date or Unix seconds, ``advance`` in seconds,
+    ``rate`` 0 stands still. DELETE: real time. In this process: ``server.demo.clock.CLOCK``.
+``POST ssm/INSTANCE`` ``{"agent": "online", "scripts": {"/opt/x.sh": {"exitCode": 3, "output": "", "error": ""}}}``,
+``GET``, ``DELETE``
+    What the guest is like (see ``server.demo.ssm.guests``): ``agent`` auto, online, offline or absent; ``vss`` ok,
+    writers-fail, not-installed or partial; ``seconds``, ``vssSeconds``: how long commands take; ``platformName``,
+    ``platformVersion``, ``agentVersion``. Members left out stay; ``scripts`` replaces them all.
+``GET ssm/INSTANCE/commands``
+    The commands sent there, oldest first.
+``POST seed`` ``{"instances": 1000, "regions": ["us-east-1"], "name": "many", "disks": 1, "blocks": 2, "tags": {}}``
+    So many running instances at once (see ``server.demo.mass``): Region → ids. Nothing when instances of that name are there.
+"""
 
 from __future__ import annotations
 
@@ -61,7 +86,7 @@ class Control:
             return await self._answer_clock(request)
         if path == "seed" and request.method == "POST":
             crowd = mass.Crowd.parse(json.loads(await request.read(16_384)))
-            return await asyncio.to_thread(self._seed, crowd)
+            return await asyncio.to_thread(self.fill, crowd)
         if path == "faults":
             return await self._answer_faults(request)
         if guest := _GUEST.match(path):
@@ -102,9 +127,10 @@ class Control:
         change = json.loads(await request.read(262_144) or b"{}") if request.method == "POST" else None
         return await asyncio.to_thread(self._guest, request.method, instance_id, change, commands)
 
-    def _seed(self, crowd: mass.Crowd) -> Any:
+    def fill(self, crowd: mass.Crowd) -> dict[str, list[str]]:
+        """Region → ids of the new instances; none when instances of this name are there already."""
         with self._plane.changing():
-            return mass.seed(crowd, self._blocks)
+            return {} if mass.is_there(crowd) else mass.seed(crowd, self._blocks)
 
     def _guest(self, method: str, instance_id: str, change: Any, commands: bool) -> Any:
         with self._plane.changing() if method != "GET" else self._plane.lock:

@@ -17,6 +17,7 @@ from server.demo.wire import Request
 
 HOME_ACCOUNT = "123456789012"
 SECOND_ACCOUNT = "210987654321"
+DR_ACCOUNT = "321098765432"  # holds nothing but what is copied to it
 ALGORITHM = "AWS4-HMAC-SHA256"
 UNSIGNED = "UNSIGNED-PAYLOAD"
 CLOCK_SKEW = 15 * 60  # seconds
@@ -38,6 +39,7 @@ class Key:
 STANDING_KEYS: Mapping[str, Key] = {
     "demo": Key(HOME_ACCOUNT, "demo", f"arn:aws:iam::{HOME_ACCOUNT}:user/demo"),
     "demo2": Key(SECOND_ACCOUNT, "demo2", f"arn:aws:iam::{SECOND_ACCOUNT}:user/demo"),
+    "dr": Key(DR_ACCOUNT, "dr", f"arn:aws:iam::{DR_ACCOUNT}:user/demo"),
 }
 
 

@@ -62,6 +62,17 @@ class Crowd:
         return crowd
 
 
+def is_there(crowd: Crowd) -> bool:
+    """Whether a crowd of this name was made before."""
+    first = f"{crowd.name}-00001"
+    return any(tags.get("Name") == first for region in crowd.regions for tags in _tags_in(crowd.account, region))
+
+
+def _tags_in(account: str, region: str) -> list[dict[str, str]]:
+    backend: Any = ec2_backends[account].get(region)
+    return list(backend.tags.values()) if backend else []
+
+
 def seed(crowd: Crowd, blocks: BlockStore) -> dict[str, list[str]]:
     """Region → ids of the new instances. The caller holds the control plane's lock and transaction."""
     made: dict[str, list[str]] = {}

@@ -2,8 +2,8 @@
 
 All points of one resource in one leg and place are one chain, whatever flags they carry.
 1. A point gets the flag of every frequency whose slot its run was (``domain.schedule``).
-2. For each frequency, its flag is taken from the oldest holders while there are more than its rule's count, or from every holder that
-   has reached its rule's age.
+2. For each frequency, its flag is taken from the oldest holders while there are more than its rule's count, or from every
+   holder that has reached its rule's age.
 3. A point with no flag left leaves the chain. One that holds another flag stays, whatever the more frequent rules say.
 """
 
@@ -38,7 +38,7 @@ class Kept:
 
 
 def harmonise(chain: Sequence[Flagged], rules: Mapping[Frequency, Rule], now: datetime) -> dict[UUID, Kept]:
-    """For each point of the chain, in any order, what is left of its flags. A flag whose frequency has no rule any more is lost."""
+    """For each point of the chain, in any order, what is left of its flags. A flag whose frequency has no rule is lost."""
     newest = sorted(chain, key=lambda point: (point.at, point.id), reverse=True)
     left: dict[UUID, set[Frequency]] = {point.id: set() for point in chain}
     reasons: dict[UUID, list[str]] = {point.id: [] for point in chain}

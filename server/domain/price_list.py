@@ -80,7 +80,10 @@ RATES: Final[Mapping[str, tuple[_Wanted, ...]]] = MappingProxyType(
         "glacier.standard.gib": (_Wanted("AmazonS3", "Standard-Retrieval-Bytes", _THAW),),
         "glacier.standard.requests": (_Wanted("AmazonS3", "Requests-Tier3", _THAW, 1000),),
         "glacier.bulk.gib": (_Wanted("AmazonS3", "Bulk-Retrieval-Bytes", _THAW),),
-        "glacier.bulk.requests": (_Wanted("AmazonS3", "Requests-Tier5", "", 1000),),
+        "glacier.bulk.requests": (
+            _Wanted("AmazonS3", "Requests-Tier5", "", 1000),
+            _Wanted("AmazonS3", "Requests-Tier5", _THAW, 1000),
+        ),
         "deep_archive.month": (
             _Wanted(_DEEP, "TimedStorage-GDA-ByteHrs"),
             _Wanted("AmazonS3", "TimedStorage-INT-DAA-ByteHrs"),  # the same data under Intelligent-Tiering: the same price

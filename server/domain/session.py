@@ -152,7 +152,7 @@ class Activity:
 
     cursor: str
     at: datetime
-    kind: str  # "session" | "policy" | "repository" | "account" | "resource" | "restore_point"
+    kind: str  # "session", "policy", "sla_template", "storage_template", "repository", "account", "resource", "restore_point"
     subject_id: UUID | None
     change: str  # "created" | "changed" | "removed" | "started" | "ended"
     message: str

@@ -43,8 +43,6 @@ def post(run: Run, resource: Resource, where: Place) -> Next | Done:
     document = {key: value for key, value in run.task.document.items() if key != _MEMO}
     marked = domain.marked(legs.of(run.task), TaskLeg.GUEST, *_both(run, step))
     document = {**document, "legs": domain.to_json(marked), "guest": legs.GUEST_OVER}
-    if marked[TaskLeg.SNAPSHOT].state is LegState.RUNNING:  # the snapshot is still being made by AWS
-        return Next(stage=legs.SNAPSHOT, document=document, lines=_lines(run, step))
     return legs.onward(run, document, lines=_lines(run, step))
 
 

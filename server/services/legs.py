@@ -185,9 +185,9 @@ def _without(document: Mapping[str, Any], *keys: str) -> dict[str, Any]:
 def onward(run: Run, document: dict[str, Any], *, lines: tuple[Line, ...] = (), change: Change | None = None) -> Next | Done:
     """Thaw the guest, clean up, the next leg, another attempt, or the end."""
     legs = domain.from_json(document["legs"])
-    first = _thaw_or_clean(document, lines=lines, change=change)
+    first = _before_others(legs, document)
     if first is not None:
-        return first
+        return Next(stage=first, document=document, lines=lines, change=change)
     lasting = {key: document[key] for key in _LASTING if key in document}
     leg = domain.following(legs)
     if leg is not None:
@@ -202,12 +202,13 @@ def onward(run: Run, document: dict[str, Any], *, lines: tuple[Line, ...] = (), 
     return _ended(legs, lasting, lines, change)
 
 
-def _thaw_or_clean(document: dict[str, Any], *, lines: tuple[Line, ...], change: Change | None) -> Next | None:
+def _before_others(legs: Legs, document: Mapping[str, Any]) -> str | None:
+    """The stage that comes before the next leg, if any."""
+    if legs[TaskLeg.SNAPSHOT].state is LegState.RUNNING:  # AWS is at it: the guest was thawed meanwhile
+        return SNAPSHOT
     if _frozen(document):
-        return Next(stage=GUEST_POST, document=document, lines=lines, change=change)
-    if "cleaning" in document:
-        return Next(stage=CLEAN, document=document, message="Removing what was begun.", lines=lines, change=change)
-    return None
+        return GUEST_POST
+    return CLEAN if "cleaning" in document else None
 
 
 def _frozen(document: Mapping[str, Any]) -> bool:

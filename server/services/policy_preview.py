@@ -82,7 +82,8 @@ def preview(app: Services, caller: Caller, draft: policies.PolicyDraft, id: UUID
 
 def _judged(tx: Tx, policy: Policy) -> Iterator[Covered]:
     """The resources the policy selects, also those it then leaves to others or excludes."""
-    rivals = [one for one in claims.enabled(tx) if rank(one) < rank(policy) and one.workload == policy.workload]
+    others = (one for one in claims.enabled(tx) if one.id != policy.id and one.workload == policy.workload)
+    rivals = [one for one in others if rank(one) < rank(policy)]
     everything = replace(policy.scope, excluded_resource_ids=(), excluded_tags=())
     here = (
         Where("account_id", "eq", policy.scope.account_id),

@@ -199,7 +199,7 @@ def _store(tx: Tx, app: Services, region: str, reading: Reading, now: datetime) 
 def _items(run: Run, where: Place, region: str) -> Iterator[str]:
     number = 0
     for query in QUERIES:
-        for page in run.app.aws.pages(where, "pricing", "get_products", **_asked(query, region)):
+        for page in run.app.aws.pages(where, "pricing", "get_products", **request(query, region)):
             run.check()
             for item in page.get("PriceList", ()):
                 number += 1
@@ -208,7 +208,8 @@ def _items(run: Run, where: Place, region: str) -> Iterator[str]:
                 yield item
 
 
-def _asked(query: Query, region: str) -> dict[str, Any]:
+def request(query: Query, region: str) -> dict[str, Any]:
+    """Parameters of GetProducts."""
     filters = [{"Type": "TERM_MATCH", "Field": name, "Value": value} for name, value in query.attributes(region).items()]
     return {"ServiceCode": query.service, "Filters": filters, "FormatVersion": "aws_v1", "MaxResults": PAGE}
 

@@ -90,7 +90,7 @@ def _rivals(tx: Tx, policy: Policy) -> list[Policy]:
     """Enabled policies that come before this one, first first."""
     where = (Where("workload", "eq", policy.workload), Where("enabled", "eq", True))
     rows = tx.policies.page(Select(where=where, limit=POLICIES_MAX))
-    return sorted((each for each in rows if rank(each) < rank(policy)), key=rank)
+    return sorted((each for each in rows if each.id != policy.id and rank(each) < rank(policy)), key=rank)
 
 
 # ---- starting ---------------------------------------------------------------------------------------------------------

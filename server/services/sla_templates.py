@@ -8,12 +8,12 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from uuid import UUID
 
-from server.domain import keeping, sla_rules
+from server.domain import keeping, policy_rules, sla_rules
 from server.domain.access import Caller, Role
 from server.domain.errors import Conflict, InvalidInput
 from server.domain.policy import Policy
 from server.domain.sla import SlaTerms
-from server.domain.templates import SlaTemplate, SlaTemplateVersion
+from server.domain.templates import SlaTemplate, SlaTemplateVersion, StorageTemplate
 from server.ports import Order, Select, Tx, Where
 from server.services import replies
 from server.services.context import Services
@@ -121,7 +121,7 @@ def update(
         )
         _check(tx, changed)
         users = users_of(tx, [id])[id]
-        _refuse_gaps(tx, changed, users)
+        _refuse_gaps(tx, current, changed, users)
         if dry_run:
             return changed
         tx.sla_templates.save(changed)
@@ -167,12 +167,22 @@ def _check(tx: Tx, template: SlaTemplate) -> None:
         raise Conflict(f"There is an SLA template named {template.name} already.", fields={"name": "Taken."})
 
 
-def _refuse_gaps(tx: Tx, template: SlaTemplate, users: Sequence[Policy]) -> None:
+def _refuse_gaps(tx: Tx, current: SlaTemplate, changed: SlaTemplate, users: Sequence[Policy]) -> None:
     storage = tx.storage_templates.many(one.storage_template_id for one in users if one.storage_template_id is not None)
     for policy in users:
         place = None if policy.storage_template_id is None else storage.get(policy.storage_template_id)
-        for sentence in sla_rules.gaps(template.terms, place, policy.replicas).values():
-            raise Conflict(f"The policy {policy.name} follows {template.name}. {sentence}", remedy="Change the policy first.")
+        refuse_new_problems(policy, changed.name, (current.terms, place), (changed.terms, place))
+
+
+Templates = tuple[SlaTerms | None, StorageTemplate | None]
+
+
+def refuse_new_problems(policy: Policy, template: str, before: Templates, after: Templates) -> None:
+    """Conflict when a policy that was in order with its templates as they were would not be with them as they are to be."""
+    known = policy_rules.problems(policy, *before)
+    for path, sentence in policy_rules.problems(policy, *after).items():
+        if path not in known:
+            raise Conflict(f"The policy {policy.name} uses {template}. {sentence}", remedy="Change the policy first.")
 
 
 def _keep_version(app: Services, tx: Tx, template: SlaTemplate) -> None:

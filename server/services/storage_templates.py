@@ -18,7 +18,7 @@ from server.domain.templates import Location, StorageTemplate
 from server.ports import Select, Tx
 from server.services import replies
 from server.services.context import Services
-from server.services.sla_templates import refuse_used, users_of
+from server.services.sla_templates import refuse_new_problems, refuse_used, users_of
 
 FIELD = "storage_template_id"
 TEMPLATES_MAX = 1000
@@ -124,7 +124,7 @@ def update(
             revision=revision + 1,
         )
         _check(tx, changed)
-        _refuse_gaps(tx, changed)
+        _refuse_gaps(tx, current, changed)
         if dry_run:
             return changed
         tx.storage_templates.save(changed)
@@ -190,13 +190,12 @@ def _misplaced(template: StorageTemplate, there: dict[UUID, Repository]) -> Iter
                 yield where, f"{repository.name} is no archive: choose one of a Glacier class."
 
 
-def _refuse_gaps(tx: Tx, template: StorageTemplate) -> None:
-    users = users_of(tx, [template.id], FIELD)[template.id]
+def _refuse_gaps(tx: Tx, current: StorageTemplate, changed: StorageTemplate) -> None:
+    users = users_of(tx, [changed.id], FIELD)[changed.id]
     followed = tx.sla_templates.many(one.sla_template_id for one in users if one.sla_template_id is not None)
     for policy in users:
         terms = followed[policy.sla_template_id].terms if policy.sla_template_id is not None else None
-        for sentence in sla_rules.gaps(terms, template, policy.replicas).values() if terms is not None else ():
-            raise Conflict(f"The policy {policy.name} uses {template.name}. {sentence}", remedy="Change the policy first.")
+        refuse_new_problems(policy, changed.name, (terms, current), (terms, changed))
 
 
 def naming(tx: Tx, repository_id: UUID) -> StorageTemplate | None:

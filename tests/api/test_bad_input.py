@@ -15,7 +15,9 @@ from server.adapters.blobs.memory import MemoryBlobs
 from server.api.graphql.scalars import global_id
 from server.domain.access import Role
 from server.domain.errors import AwsAccessDenied, AwsCredentials, AwsNotFound, AwsRejected, DatabaseDown, Throttled
+from server.domain.policy import Policy
 from server.domain.restore import PointState
+from server.domain.scope import Scope
 from server.domain.session import SessionKind, State
 from server.repository.repository import Repository
 from tests.api.bench import OTHER_NUMBER, ROLE_ARN, Bench
@@ -87,12 +89,21 @@ def existing_policy(bench: Bench) -> dict[str, Any]:
     return {"id": global_id("Policy", policy.id)}
 
 
-def running_policy(bench: Bench) -> dict[str, Any]:
-    session = make_session(state=State.RUNNING, started_at=NOW)
+def plain_policy(bench: Bench) -> dict[str, Any]:
+    """One that could be saved as it is."""
+    scope = Scope(account_id=bench.home.id, regions=("us-east-1",))
+    policy = Policy(id=UUID(int=5), name="nightly", scope=scope, created_at=NOW, updated_at=NOW)
     with bench.store.transaction() as tx:
-        tx.sessions.add(session)
-        policy = make_policy(bench.home, name="nightly", last_session_id=session.id)
         tx.policies.add(policy)
+    return {"id": global_id("Policy", policy.id)}
+
+
+def running_policy(bench: Bench) -> dict[str, Any]:
+    policy = make_policy(bench.home, name="nightly")
+    session = make_session(state=State.RUNNING, started_at=NOW, policy_id=policy.id)
+    with bench.store.transaction() as tx:
+        tx.policies.add(policy)
+        tx.sessions.add(session)
     return {"id": global_id("Policy", policy.id)}
 
 
@@ -266,7 +277,8 @@ CASES = [
          "The policy cannot be saved: Keep backups between 1 and 36135 days.", fields=("retention.backups",)),
     Case("monthly at another hour than weekly", "createPolicy", {**POLICY, "schedule": {"weekly": MONDAYS, "monthly": FIRST}},
          "INVALID_INPUT",
-         "The policy cannot be saved: The monthly schedule goes with the weekly one: choose 07:00, or a fixed day of the month.",
+         "The policy cannot be saved: "
+         "The monthly schedule goes with the weekly one: choose 07:00, or a fixed day of the month.",
          fields=("schedule.monthly.hour",)),
     Case("SLA policy without a template", "createPolicy", {**POLICY, "kind": "SLA"}, "INVALID_INPUT",
          "The policy cannot be saved: Choose an SLA template.", fields=("slaTemplateId",)),
@@ -290,7 +302,7 @@ CASES = [
          {**POLICY, "guest": {"linux": {"pre": {"path": "/opt/freeze.exe"}}}}, "INVALID_INPUT",
          "The policy cannot be saved: The script must be one of: SH.", fields=("guest.linux.pre.path",)),
     Case("clone without a name", "clonePolicy", {"name": " "}, "INVALID_INPUT",
-         "The policy cannot be saved: Give the policy a name.", fields=("name",), given=existing_policy),
+         "The policy cannot be saved: Give the policy a name.", fields=("name",), given=plain_policy),
     Case("unknown resource added", "addToPolicy", {"resourceIds": [global_id("Resource", UUID(int=9))]}, "INVALID_INPUT",
          "1 of these resources are not known: rescan, then choose again.", fields=("resourceIds",),
          given=lambda bench: {"policyId": existing_policy(bench)["id"]}),
@@ -335,7 +347,7 @@ CASES = [
     Case("restore into a zone that is none", "startVolumeRestore", {**VOLUMES, "zone": "us-east-1z"}, "INVALID_INPUT",
          "us-east-1 has no Availability Zone us-east-1z: choose one of us-east-1a.", fields=("zone",), given=with_zones),
     Case("point in use deleted", "deleteRestorePoints", {}, "CONFLICT",
-         "The snapshot of web of 2026-11-22 12:00 UTC is being restored from, or archived.",
+         "The snapshot of web of 2026-11-22 12:00 UTC is in use: it is being made, restored from or archived.",
          remedy="Wait for that to end, or cancel it.", given=point_being_restored),
     Case("no point named", "deleteRestorePoints", {"ids": []}, "INVALID_INPUT", "Name the restore points to delete.",
          fields=("ids",)),
@@ -400,7 +412,7 @@ def test_the_table_is_long_enough() -> None:
         ('{ policies(first: 5, after: "x") { totalCount } }', "INVALID_INPUT", "This is not a cursor of this list."),
         ('{ sessions(first: 5, filter: {from: "soon"}) { totalCount } }', "INVALID_QUERY", "*'soon' is no DateTime*"),
         ("{ policies { totalCount } }", "INVALID_QUERY", "*of type 'Int!' is required*"),
-        ("{ polices(first: 5) { totalCount } }", "INVALID_QUERY", "*Did you mean 'policies'?"),
+        ("{ polices(first: 5) { totalCount } }", "INVALID_QUERY", "*Did you mean 'policies'*"),
         ("{ policies(first: 5) { ", "INVALID_QUERY", "Syntax Error: Expected Name, found <EOF>."),
         ('{ restoreTargets(accountId: "HOME", region: "us-esat-1") { zones } }', "INVALID_INPUT",
          "'us-esat-1' is not an AWS Region. Did you mean us-east-1?"),

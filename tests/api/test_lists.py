@@ -10,8 +10,9 @@ import pytest
 
 from server.api.graphql.scalars import global_id, split_id
 from server.domain.access import Role
-from server.domain.scope import Scope, SelectionMode, TagMatch
+from server.domain.policy import PolicyKind
 from server.domain.restore import Leg, PointState
+from server.domain.scope import Scope, SelectionMode, TagMatch
 from server.domain.session import Level, State
 from server.domain.workload import Resource
 from tests.api.bench import Bench
@@ -22,7 +23,9 @@ from tests.contracts.entities import policy as make_policy
 from tests.contracts.entities import repository as make_repository
 from tests.contracts.entities import resource as make_resource
 from tests.contracts.entities import session as make_session
+from tests.contracts.entities import storage_template as make_storage_template
 from tests.contracts.entities import task as make_task
+from tests.contracts.entities import template as make_template
 
 RESOURCES = """query($first: Int!, $after: String, $offset: Int! = 0, $filter: ResourceFilter, $order: [ResourceOrder!]) {
   resources(first: $first, after: $after, offset: $offset, filter: $filter, order: $order) {
@@ -166,6 +169,11 @@ def add_history(bench: Bench, count: int) -> None:
             session = make_session(policy_id=policy.id, state=State.RUNNING, started_at=NOW)
             tx.resources.add(server)
             tx.policies.add(policy)
+            template, storage = make_template(), make_storage_template(repository)
+            tx.sla_templates.add(template)
+            tx.storage_templates.add(storage)
+            follows = {"sla_template_id": template.id, "storage_template_id": storage.id, "schedule": None}
+            tx.policies.add(make_policy(bench.home, kind=PolicyKind.SLA, **follows))
             tx.sessions.add(session)
             tx.events.append(session.id, Level.INFO, "a line", at=NOW)
             for position in range(2):
@@ -176,9 +184,11 @@ def add_history(bench: Bench, count: int) -> None:
 
 WIDE = {
     "resources": """{ resources(first: 100) { totalCount edges { node { name account { name } pointCount lastPointAt legs
-        protection { reason since considered { covered reason policy { name repository { name account { name } } } } } } } } }""",
+        protection { reason since considered { covered reason policy { name repository { name account { name } } } } }
+    } } } }""",
     "policies": """{ policies(first: 100) { edges { node { name resourceCount repository { name pointCount }
-        lastSession { name } scope { account { name } resources { name } excludedResources { name } } } } } }""",
+        archiveRepository { name } replicas { account { name } } slaTemplate { name terms { target } }
+        storageTemplate { name backup { default { name } } } lastSession { name } scope { account { name } resources { name } excludedResources { name } } } } } }""",
     "sessions": """{ sessions(first: 100) { edges { node { name policy { name } progressDone progressTotal bytesRead bytesStored
         tasks { name state resource { name account { name } } } } } } }""",
     "points": """{ restorePoints(first: 100) { edges { node { at resource { name } policy { name } session { name }

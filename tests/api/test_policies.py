@@ -172,7 +172,9 @@ EVERYTHING = """query($id: ID!) { node(id: $id) { ... on Policy {
   healthCheck { ordinal weekday }
 } } }
 fragment rule on Rule { slots count period { amount unit } }
-fragment scripts on Scripts { pre { path arguments } post { path arguments } timeoutSeconds onlyForBackups ignoreMissing ignoreExitCodes }
+fragment scripts on Scripts {
+  pre { path arguments } post { path arguments } timeoutSeconds onlyForBackups ignoreMissing ignoreExitCodes
+}
 """
 
 

@@ -289,7 +289,7 @@ def test_terms_a_policy_has_no_place_for_are_refused(bench: Bench) -> None:
     ):
         given = {"id": made["id"], "revision": 1, "template": draft(terms={"snapshot": HOURLY, **terms})}
         error = bench.error(UPDATE, {"in": given})
-        assert error["message"] == f"The policy web follows gold. {sentence}"
+        assert error["message"] == f"The policy web uses gold. {sentence}"
         assert error["extensions"]["code"] == "CONFLICT"
 
 

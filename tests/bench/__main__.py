@@ -12,7 +12,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from tests.bench import repository
+from tests.bench import protection, repository
 from tests.bench.processes import BenchError
 from tests.bench.rows import Report
 
@@ -28,7 +28,10 @@ def main() -> int:
         with _folder(options.work, quick=options.quick) as work:
             cores = len(os.sched_getaffinity(0))
             console.print(f"{cores} cores, load {os.getloadavg()[0]:.1f}; work folder {work} ({_kind(work)})", highlight=False)
-            repository.run(work, report, quick=options.quick, groups=options.rows)
+            if options.topic == "protection":
+                protection.run(work, report, quick=options.quick)
+            else:
+                repository.run(work, report, quick=options.quick, groups=options.rows)
     except BenchError as failure:
         console.print(f"[red]{failure}[/red]")
         return 1
@@ -42,9 +45,9 @@ def main() -> int:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="scripts/bench", description=__doc__)
-    parser.add_argument("topic", choices=["repository"])
+    parser.add_argument("topic", choices=["repository", "protection"])
     parser.add_argument("--json", type=Path, metavar="FILE", help="write {row: {value, target, unit, ok}}")
-    parser.add_argument("--quick", action="store_true", help="a small image, one round: for a first look while developing")
+    parser.add_argument("--quick", action="store_true", help="little of everything: for a first look while developing")
     parser.add_argument("--work", type=Path, metavar="FOLDER", help="keep the image here for the next run")
     parser.add_argument("--rows", type=_groups, default=repository.GROUPS, metavar="GROUP,…", help=", ".join(repository.GROUPS))
     return parser.parse_args()

@@ -104,6 +104,46 @@ def test_the_second_account_opens_with_the_external_id(cloud: Cloud, sampled: di
     assert found[0]["OwnerId"] == "210987654321"
 
 
+def test_guests_of_the_sample_are_reached_or_not(cloud: Cloud, sampled: dict[str, Any]) -> None:
+    ids = sampled["instances"]
+    found = {
+        each["InstanceId"]: (each["PlatformType"], each["PingStatus"])
+        for region in ("us-east-1", "eu-central-1")
+        for page in cloud.client("ssm", region).get_paginator("describe_instance_information").paginate()
+        for each in page["InstanceInformationList"]
+    }
+    assert found[ids["web-01"]] == ("Linux", "Online")
+    assert found[ids["win-01"]] == ("Windows", "Online")
+    assert found[ids["build-01"]][1] == "ConnectionLost"
+    assert not {ids["win-eu-01"], ids["mail-eu-01"]} & set(found)
+    assert cloud.describe(ids["win-eu-01"], "eu-central-1")["PlatformDetails"] == "Windows"
+    assert list(cloud.control("GET", f"ssm/{ids['win-01']}")["scripts"]) == [r"C:\Scripts\freeze.ps1", r"C:\Scripts\thaw.ps1"]
+
+
+@pytest.mark.parametrize(
+    ("name", "region", "alias"),
+    [("vault-01", "us-east-1", "alias/sample-disks"), ("mail-eu-01", "eu-central-1", "alias/aws/ebs")],
+)
+def test_some_disks_are_encrypted(cloud: Cloud, sampled: dict[str, Any], name: str, region: str, alias: str) -> None:
+    key = cloud.client("kms", region).describe_key(KeyId=alias)["KeyMetadata"]["Arn"]
+    filters = [{"Name": "attachment.instance-id", "Values": [sampled["instances"][name]]}]
+    volumes = cloud.client("ec2", region).describe_volumes(Filters=filters)["Volumes"]
+    assert volumes
+    assert {volume["KmsKeyId"] for volume in volumes} == {key}
+
+
+def test_the_dr_account_opens_and_has_a_key_for_replicas(cloud: Cloud, sampled: dict[str, Any]) -> None:
+    reply = cloud.client("sts").assume_role(RoleArn=sample.DR_ROLE_ARN, RoleSessionName="test", ExternalId=sample.EXTERNAL_ID)[
+        "Credentials"
+    ]
+    session = {"aws_secret_access_key": reply["SecretAccessKey"], "aws_session_token": reply["SessionToken"]}
+    kms = cloud.client("kms", "us-west-2", key=reply["AccessKeyId"], **session)
+    metadata = kms.describe_key(KeyId=sample.REPLICA_KEY)["KeyMetadata"]
+    assert (metadata["AWSAccountId"], metadata["KeyState"]) == ("321098765432", "Enabled")
+    ec2 = cloud.client("ec2", key=reply["AccessKeyId"], **session)
+    assert ec2.describe_instances()["Reservations"] == []
+
+
 def test_seeding_again_changes_nothing(cloud: Cloud, sampled: dict[str, Any]) -> None:
     volume_id = next(iter(sampled["volumes"]))
     cloud.control("POST", f"volumes/{volume_id}/churn?percent=5&seed=3")

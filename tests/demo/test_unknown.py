@@ -15,7 +15,10 @@ CALLS: dict[str, Callable[[Cloud], Any]] = {
     "json": lambda cloud: cloud.client("service-quotas").list_services(),
     "rest": lambda cloud: cloud.client("backup").list_backup_jobs(),
     "query": lambda cloud: cloud.client("sts").decode_authorization_message(EncodedMessage="x"),
-    "service": lambda cloud: cloud.client("pricing").describe_services(),
+    "service": lambda cloud: cloud.client("rbin").list_rules(ResourceType="EBS_SNAPSHOT"),
+    "price list": lambda cloud: cloud.client("pricing").list_price_lists(
+        ServiceCode="AmazonS3", EffectiveDate="2026-11-01", CurrencyCode="USD"
+    ),
     "s3": lambda cloud: cloud.client("s3").list_bucket_analytics_configurations(Bucket="any-bucket"),
 }
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid5
 
@@ -11,17 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from server.domain.policy import (
-    DailySchedule,
-    Policy,
-    Retention,
-    Retries,
-    Scope,
-    SelectionMode,
-    TagMatch,
-    problems,
-    verdict,
-)
+from server.domain.policy import Policy, PolicyKind, rank
+from server.domain.scope import Scope, SelectionMode, TagMatch, verdict
 from server.domain.workload import Resource
 
 SPACE = UUID(int=0)
@@ -116,71 +107,46 @@ def test_whatever_is_listed_is_covered_by_all(scope: Scope, target: Resource) ->
         assert verdict(replace(scope, mode=SelectionMode.ALL), target).covered
 
 
-# ---- problems ---------------------------------------------------------------------------------------------------------
+# ---- who comes first --------------------------------------------------------------------------------------------------
 
-GOOD = Policy(
-    id=uuid5(SPACE, "policy"),
-    name="Nightly",
-    scope=ALL,
-    schedule=DailySchedule(snapshot_hours=(1, 13), backup_hours=(1,), timezone="Europe/Berlin"),
-    repository_id=uuid5(SPACE, "repository"),
-    created_at=NOW,
-    updated_at=NOW,
+
+def policy(name: str, **changes: Any) -> Policy:
+    made = Policy(id=uuid5(SPACE, name), name=name, scope=ALL, created_at=NOW, updated_at=NOW)
+    return replace(made, **changes)
+
+
+def claims(policies: list[Policy]) -> str | None:
+    """The name of the policy that protects the instance."""
+    return next((one.name for one in sorted(policies, key=rank) if verdict(one.scope, WEB).covered), None)
+
+
+def test_example_an_sla_policy_comes_first_then_the_smaller_priority() -> None:
+    s = policy("S", kind=PolicyKind.SLA, priority=9)
+    p1, p2 = policy("P1", priority=1), policy("P2", priority=2)
+    assert claims([p2, p1, s]) == "S"
+    without = replace(s, scope=replace(ALL, excluded_resource_ids=(WEB.id,)))
+    assert claims([p2, p1, without]) == "P1"
+
+
+def test_of_two_with_one_priority_the_older_comes_first() -> None:
+    younger = policy("younger", created_at=NOW + timedelta(seconds=1))
+    assert claims([younger, policy("older")]) == "older"
+
+
+placed = st.builds(
+    lambda kind, priority, seconds, name: policy(
+        name, kind=kind, priority=priority, created_at=NOW + timedelta(seconds=seconds)
+    ),
+    st.sampled_from(PolicyKind),
+    st.integers(1, 3),
+    st.integers(0, 2),
+    st.text("abc", min_size=3, max_size=6),
 )
 
 
-def scheduled(**changes: Any) -> Policy:
-    assert GOOD.schedule is not None
-    return replace(GOOD, schedule=replace(GOOD.schedule, **changes))
-
-
-def scoped(**changes: Any) -> Policy:
-    return replace(GOOD, scope=replace(ALL, **changes))
-
-
-@pytest.mark.parametrize(
-    "policy",
-    [
-        GOOD,
-        replace(GOOD, schedule=None, repository_id=None),
-        scheduled(backup_hours=()),
-        replace(GOOD, name="x" * 127, description="x" * 255),
-        replace(GOOD, retention=Retention(snapshots=0, backup_days=1)),
-        scoped(mode=SelectionMode.LISTED, tags=(TagMatch(key="k" * 128, value="v" * 256),)),
-    ],
-)
-def test_a_good_policy_has_no_problems(policy: Policy) -> None:
-    assert problems(policy) == {}
-
-
-@pytest.mark.parametrize(
-    ("policy", "path"),
-    [
-        (replace(GOOD, name="  "), "name"),
-        (replace(GOOD, name="x" * 128), "name"),
-        (replace(GOOD, description="x" * 256), "description"),
-        (scoped(regions=()), "scope.regions"),
-        (scoped(regions=tuple(f"r-{n}" for n in range(65))), "scope.regions"),
-        (scoped(mode=SelectionMode.LISTED), "scope.resourceIds"),
-        (scoped(resource_ids=(WEB.id,) * 1001), "scope.resourceIds"),
-        (scoped(excluded_resource_ids=(WEB.id,) * 1001), "scope.excludedResourceIds"),
-        (scoped(tags=(TagMatch(key="a"),) * 51), "scope.tags"),
-        (scoped(excluded_tags=(TagMatch(key=""),)), "scope.excludedTags"),
-        (scoped(tags=(TagMatch(key="a", value="v" * 257),)), "scope.tags"),
-        (scheduled(snapshot_hours=(), backup_hours=()), "schedule.snapshotHours"),
-        (scheduled(snapshot_hours=(1, 24)), "schedule.snapshotHours"),
-        (scheduled(backup_hours=(2,)), "schedule.backupHours"),
-        (scheduled(days=()), "schedule.days"),
-        (scheduled(timezone="Mars/Olympus"), "schedule.timezone"),
-        (replace(GOOD, repository_id=None), "repositoryId"),
-        (replace(GOOD, retention=Retention(snapshots=-1)), "retention.snapshots"),
-        (replace(GOOD, retention=Retention(snapshots=1001)), "retention.snapshots"),
-        (replace(GOOD, retention=Retention(backup_days=0)), "retention.backupDays"),
-        (replace(GOOD, retention=Retention(backup_days=36136)), "retention.backupDays"),
-        (replace(GOOD, retries=Retries(attempts=10)), "retries.attempts"),
-    ],
-)
-def test_a_problem_names_the_input_and_what_to_do(policy: Policy, path: str) -> None:
-    found = problems(policy)
-    assert list(found) == [path]
-    assert found[path].endswith(".")
+@given(st.lists(placed, unique_by=lambda one: one.id))
+def test_one_policy_protects_a_resource_whatever_order_they_are_read_in(policies: list[Policy]) -> None:
+    assert claims(policies) == claims(policies[::-1])
+    if any(one.kind is PolicyKind.SLA for one in policies):
+        first = next(one for one in policies if one.name == claims(policies))
+        assert first.kind is PolicyKind.SLA

@@ -14,7 +14,7 @@ from server.domain.replicas import KeyUsage
 from server.domain.workload import Place
 from server.workloads.ec2 import PERMISSIONS, Ec2
 from tests.demo_account import HOME, REGION, Site
-from tests.workloads.conftest import Driver, Memo, Protected, protect
+from tests.workloads.conftest import Driver, Memo, Protected, protect, restore_job, volume_options
 from tests.workloads.replicas import (
     FAR,
     HOME_ACCOUNT,
@@ -54,6 +54,18 @@ def test_a_replica_holds_the_same_blocks_in_another_region(site: Site, ec2: Ec2,
         assert site.account.hashes(copy["snapshotId"]) == site.account.hashes(original["snapshotId"])
     assert (replica["at"], replica["copiedFrom"]) == (document["at"], REGION)
     assert {disk.snapshot_id for disk in ec2.disks(replica)} == {v["snapshotId"] for v in replica["volumes"]}
+
+
+def test_volumes_are_restored_from_a_replica_where_it_is(site: Site, ec2: Ec2, clock: FakeClock, key: Key) -> None:
+    document = encrypted_point(site, ec2, clock, key())
+    replica = replicate(ec2, clock, replica_job(document, encrypt=True, kms_key=key(FAR)))
+    job = restore_job(replica, ec2, place=FAR)
+    options = volume_options(region=FAR.region, zone=f"{FAR.region}a")
+    restored = Driver(clock, lambda memo: ec2.restore_volumes(job, options, memo)).finish()
+    assert restored["warnings"] == []
+    by_disk = {each["diskId"]: each["volumeId"] for each in restored["volumes"]}
+    for volume in document["volumes"]:
+        assert site.account.hashes(by_disk[volume["volumeId"]]) == site.account.hashes(volume["snapshotId"])
 
 
 def test_a_replica_is_deleted_like_a_snapshot(site: Site, ec2: Ec2, document: Memo, clock: FakeClock) -> None:
@@ -236,6 +248,22 @@ def test_a_key_whose_policy_lets_the_target_in_needs_no_grant(site: Site, ec2: E
     assert replicate(ec2, clock, job)["volumes"][0]["encrypted"]
 
 
+def test_a_permission_that_cannot_be_taken_back_is_a_warning(
+    site: Site, ec2: Ec2, document: Memo, clock: FakeClock, other: Place
+) -> None:
+    job = replica_job(document, target=other, target_aws_account_id=OTHER_ACCOUNT)
+    memo: Memo = {}
+    while memo.get("phase") != "tidy":
+        memo = ec2.replicate(job, memo).memo
+    site.account.fault("ec2:ModifySnapshotAttribute", "denied", times=None)
+    step = ec2.replicate(job, memo)
+    assert step.done
+    assert len(step.warnings) == 3
+    assert "could not be taken back" in step.warnings[0]
+    site.account.reset()
+    ec2.abandon_replica(job)
+
+
 # ---- giving up
 
 
@@ -274,6 +302,6 @@ def test_a_copy_deleted_by_somebody_is_named(site: Site, ec2: Ec2, document: Mem
         memo = ec2.replicate(job, memo).memo
     victim = next(iter(memo["copies"].values()))
     site.aws.call(FAR, "ec2", "delete_snapshot", SnapshotId=victim)
-    with pytest.raises(AwsNotFound, match=victim):
+    with pytest.raises(AwsRejected, match=f"{victim}.*vanished"):
         Driver(clock, lambda memo: ec2.replicate(job, memo)).finish(memo)
     assert copies(site, job) == []

@@ -72,6 +72,16 @@ export type ArchivePointsInput = {
   readonly clientMutationId?: string | null | undefined;
 };
 
+/** Percent, for resources no backup has measured yet. */
+export type AssumptionsInput = {
+  /** Of a disk's data that changes a day. */
+  readonly change?: number;
+  /** Of a disk that holds data. */
+  readonly used?: number;
+  /** Of what is read that is left when it is stored. */
+  readonly stored?: number;
+};
+
 export type CheckLevel =
   | 'STRUCTURE'
   | 'AVAILABLE'
@@ -99,6 +109,38 @@ export type CloneTemplateInput = {
   readonly dryRun?: boolean;
   readonly clientMutationId?: string | null | undefined;
 };
+
+export type ComplianceState =
+  | 'NOT_CONFIGURED'
+  | 'NOT_AVAILABLE'
+  | 'MET'
+  | 'MISSED';
+
+/** What is looked at. */
+export type ConfigurationArea =
+  | 'POLICY'
+  | 'ACCOUNT'
+  | 'PERMISSIONS'
+  | 'REGION'
+  | 'ENDPOINT'
+  | 'REPLICA'
+  | 'KEY'
+  | 'REPOSITORY'
+  | 'GUEST';
+
+/** WARNING: could not be checked, or some resources will lack a leg. FAILED: it will not work. */
+export type ConfigurationFinding =
+  | 'PASSED'
+  | 'WARNING'
+  | 'FAILED';
+
+/** What is paid for. BASE: the change-tracking base. */
+export type CostComponent =
+  | 'STORAGE'
+  | 'BASE'
+  | 'TRANSFER'
+  | 'REQUESTS'
+  | 'EARLY_DELETION';
 
 export type DailyInput = {
   readonly snapshot: RuleInput;
@@ -214,6 +256,14 @@ export type LegPlanInput = {
   readonly monthly?: MonthlyPlanInput | null | undefined;
 };
 
+export type LegState =
+  | 'PENDING'
+  | 'RUNNING'
+  | 'SUCCESS'
+  | 'WARNING'
+  | 'ERROR'
+  | 'SKIPPED';
+
 export type Level =
   | 'INFO'
   | 'SUCCESS'
@@ -256,7 +306,7 @@ export type MoveTo =
   | 'DOWN'
   | 'BOTTOM';
 
-/** Mail about the policy's sessions. Outcomes and lastAttemptOnly: for scheduled policies; onlyMissed and atMinute (of the next day, UTC; null: at once) for SLA policies. */
+/** Mail about the policy's sessions. Outcomes and lastAttemptOnly are for scheduled policies; onlyMissed and atMinute (of the next day, UTC; null: at once) for SLA policies. */
 export type NotificationsInput = {
   readonly recipients: ReadonlyArray<string>;
   readonly onSuccess?: boolean;
@@ -363,6 +413,7 @@ export type PolicyOrderField =
   | 'UPDATED_AT'
   | 'REVISION';
 
+/** The table bundled with this version, or AWS's price list. */
 export type PriceSource =
   | 'BUNDLED'
   | 'PRICE_LIST';
@@ -372,9 +423,20 @@ export type Proof =
   | 'VERIFICATION'
   | 'RESTORE';
 
-export type Protection =
+export type ProtectionFilter =
   | 'PROTECTED'
   | 'UNPROTECTED';
+
+export type ProtectionState =
+  | 'PROTECTED'
+  | 'NOT_PROTECTED';
+
+export type RefreshPricesInput = {
+  /** Null: all Regions in use. */
+  readonly regions?: ReadonlyArray<string> | null | undefined;
+  readonly dryRun?: boolean;
+  readonly clientMutationId?: string | null | undefined;
+};
 
 export type RefreshTokenInput = {
   readonly refreshToken: string;
@@ -442,7 +504,7 @@ export type ResourceFilter = {
   readonly region?: string | null | undefined;
   readonly workload?: string | null | undefined;
   readonly present?: boolean | null | undefined;
-  readonly protection?: Protection | null | undefined;
+  readonly protection?: ProtectionFilter | null | undefined;
   /** The account's number in AWS. */
   readonly awsAccountId?: string | null | undefined;
   /** Has a restore point in one of these places. */
@@ -470,6 +532,8 @@ export type RestorePointFilter = {
   readonly leg?: Leg | null | undefined;
   readonly state?: PointState | null | undefined;
   readonly health?: Health | null | undefined;
+  /** Made by hand, or by a policy. */
+  readonly manual?: boolean | null | undefined;
   readonly from?: string | null | undefined;
   readonly to?: string | null | undefined;
 };
@@ -545,7 +609,7 @@ export type ScopeInput = {
   readonly excludedVolumes?: VolumeExclusionsInput | null | undefined;
 };
 
-/** A file that is in the guest already; %policy%, %instance% and others stand for values in its arguments. */
+/** A file in the guest; %policy%, %instance% and other variables are replaced in its arguments. */
 export type ScriptInput = {
   readonly path: string;
   readonly arguments?: string;
@@ -634,6 +698,14 @@ export type SlaWindowInput = {
   readonly end?: number;
 };
 
+/** Another place to keep the snapshot in: it is copied there, and the original deleted. */
+export type SnapshotPlaceInput = {
+  readonly accountId: string;
+  readonly region: string;
+  /** Id, alias or ARN of a key there; null: not encrypted. */
+  readonly kmsKey?: string | null | undefined;
+};
+
 export type StartPolicyInput = {
   readonly id: string;
   readonly backup?: boolean;
@@ -679,6 +751,27 @@ export type TagMatchInput = {
   readonly value?: string | null | undefined;
 };
 
+export type TakeManualSnapshotInput = {
+  readonly resourceIds: ReadonlyArray<string>;
+  /** Null: until somebody deletes it. */
+  readonly keepDays?: number | null | undefined;
+  readonly tags?: ReadonlyArray<TagInput>;
+  /** The volumes' tags go onto their snapshots. */
+  readonly copyTags?: boolean;
+  /** Null: where the resource is. */
+  readonly place?: SnapshotPlaceInput | null | undefined;
+  readonly dryRun?: boolean;
+  readonly clientMutationId?: string | null | undefined;
+};
+
+export type TaskLegName =
+  | 'GUEST'
+  | 'SNAPSHOT'
+  | 'REPLICA'
+  | 'BACKUP'
+  | 'VERIFICATION'
+  | 'ARCHIVE';
+
 export type TemplateFilter = {
   readonly search?: string | null | undefined;
 };
@@ -692,6 +785,14 @@ export type TemplateOrderField =
   | 'NAME'
   | 'CREATED_AT'
   | 'UPDATED_AT';
+
+export type TestConfigurationInput = {
+  readonly policy: PolicyInput;
+  /** Of the policy it would replace. */
+  readonly id?: string | null | undefined;
+  /** Write nothing, not even a trial object into repositories. */
+  readonly dryRun?: boolean;
+};
 
 export type UpdatePolicyInput = {
   readonly id: string;
@@ -790,53 +891,6 @@ export type YearlyInput = {
   readonly backup?: RuleInput | null | undefined;
   readonly archive?: RuleInput | null | undefined;
   readonly enabled?: boolean;
-};
-
-export type SlaState =
-  | 'NOT_CONFIGURED'
-  | 'NOT_AVAILABLE'
-  | 'MET'
-  | 'MISSED';
-
-export type ProtectionState =
-  | 'PROTECTED'
-  | 'NOT_PROTECTED';
-
-export type CheckState =
-  | 'OK'
-  | 'WARNING'
-  | 'FAILED';
-
-export type LegState =
-  | 'SUCCESS'
-  | 'WARNING'
-  | 'ERROR'
-  | 'SKIPPED'
-  | 'RUNNING'
-  | 'PENDING';
-
-export type TaskLegName =
-  | 'SNAPSHOT'
-  | 'REPLICA'
-  | 'BACKUP'
-  | 'VERIFICATION'
-  | 'ARCHIVE'
-  | 'GUEST';
-
-export type ManualPlaceInput = {
-  readonly accountId: string;
-  readonly region: string;
-  readonly kmsKey?: string | null | undefined;
-};
-
-export type ManualSnapshotInput = {
-  readonly resourceIds: ReadonlyArray<string>;
-  readonly keepDays?: number | null | undefined;
-  readonly tags?: ReadonlyArray<TagInput>;
-  readonly copyTags?: boolean;
-  readonly place?: ManualPlaceInput | null | undefined;
-  readonly dryRun?: boolean;
-  readonly clientMutationId?: string | null | undefined;
 };
 
 export type SignInMutationVariables = Exact<{
@@ -1043,7 +1097,7 @@ export type PoliciesQueryVariables = Exact<{
 
 export type PoliciesQuery = { readonly policies: { readonly totalCount: number, readonly edges: ReadonlyArray<{ readonly node: { readonly id: string, readonly name: string, readonly description: string, readonly workload: string, readonly kind: PolicyKind, readonly enabled: boolean, readonly priority: number, readonly nextRunAt: string | null, readonly resourceCount: number, readonly updatedAt: string, readonly edition: number, readonly verify: boolean, readonly schedule: { readonly timezone: string, readonly daily: { readonly enabled: boolean, readonly days: ReadonlyArray<Weekday>, readonly perHour: number, readonly snapshot: { readonly slots: ReadonlyArray<number>, readonly count: number | null, readonly period: { readonly amount: number, readonly unit: PeriodUnit } | null }, readonly replica: { readonly slots: ReadonlyArray<number>, readonly count: number | null, readonly period: { readonly amount: number, readonly unit: PeriodUnit } | null } | null, readonly backup: { readonly slots: ReadonlyArray<number>, readonly count: number | null, readonly period: { readonly amount: number, readonly unit: PeriodUnit } | null } | null } | null, readonly weekly: { readonly enabled: boolean, readonly hour: number, readonly snapshot: { readonly slots: ReadonlyArray<number>, readonly count: number | null, readonly period: { readonly amount: number, readonly unit: PeriodUnit } | null }, readonly replica: { readonly slots: ReadonlyArray<number>, readonly count: number | null, readonly period: { readonly amount: number, readonly unit: PeriodUnit } | null } | null, readonly backup: { readonly slots: ReadonlyArray<number>, readonly count: number | null, readonly period: { readonly amount: number, readonly unit: PeriodUnit } | null } | null } | null, readonly monthly: { readonly enabled: boolean, readonly hour: number, readonly day: { readonly ordinal: Ordinal, readonly weekday: Weekday | null, readonly day: number | null }, readonly snapshot: { readonly slots: ReadonlyArray<number>, readonly count: number | null, readonly period: { readonly amount: number, readonly unit: PeriodUnit } | null }, readonly replica: { readonly slots: ReadonlyArray<number>, readonly count: number | null, readonly period: { readonly amount: number, readonly unit: PeriodUnit } | null } | null, readonly backup: { readonly slots: ReadonlyArray<number>, readonly count: number | null, readonly period: { readonly amount: number, readonly unit: PeriodUnit } | null } | null, readonly archive: { readonly slots: ReadonlyArray<number>, readonly count: number | null, readonly period: { readonly amount: number, readonly unit: PeriodUnit } | null } | null } | null, readonly yearly: { readonly enabled: boolean, readonly hour: number, readonly day: { readonly ordinal: Ordinal, readonly weekday: Weekday | null, readonly day: number | null }, readonly backup: { readonly slots: ReadonlyArray<number>, readonly count: number | null, readonly period: { readonly amount: number, readonly unit: PeriodUnit } | null } | null, readonly archive: { readonly slots: ReadonlyArray<number>, readonly count: number | null, readonly period: { readonly amount: number, readonly unit: PeriodUnit } | null } | null } | null } | null, readonly slaTemplate: { readonly id: string, readonly name: string } | null, readonly storageTemplate: { readonly id: string, readonly name: string } | null, readonly repository: { readonly id: string, readonly name: string } | null, readonly archiveRepository: { readonly id: string, readonly name: string } | null, readonly healthCheck: { readonly ordinal: Ordinal, readonly weekday: Weekday } | null, readonly lastSession: { readonly id: string, readonly state: State, readonly createdAt: string, readonly endedAt: string | null } | null, readonly scope: { readonly regions: ReadonlyArray<string>, readonly mode: SelectionMode, readonly account: { readonly id: string, readonly name: string } } } }>, readonly pageInfo: { readonly hasNextPage: boolean } } };
 
-export type ComplianceEntryPartsFragment = { readonly start: string, readonly end: string, readonly state: SlaState, readonly percent: number | null, readonly target: number, readonly met: number, readonly missed: number, readonly removed: number };
+export type ComplianceEntryPartsFragment = { readonly start: string, readonly end: string, readonly state: ComplianceState, readonly percent: number | null, readonly target: number, readonly met: number, readonly missed: number, readonly removed: number };
 
 export type SlaPoliciesQueryVariables = Exact<{
   first: number;
@@ -1054,7 +1108,7 @@ export type SlaPoliciesQueryVariables = Exact<{
 }>;
 
 
-export type SlaPoliciesQuery = { readonly policies: { readonly totalCount: number, readonly edges: ReadonlyArray<{ readonly node: { readonly id: string, readonly name: string, readonly description: string, readonly workload: string, readonly kind: PolicyKind, readonly enabled: boolean, readonly priority: number, readonly nextRunAt: string | null, readonly resourceCount: number, readonly updatedAt: string, readonly edition: number, readonly verify: boolean, readonly snapshots: ReadonlyArray<{ readonly start: string, readonly end: string, readonly state: SlaState, readonly percent: number | null, readonly target: number, readonly met: number, readonly missed: number, readonly removed: number }>, readonly replicas: ReadonlyArray<{ readonly start: string, readonly end: string, readonly state: SlaState, readonly percent: number | null, readonly target: number, readonly met: number, readonly missed: number, readonly removed: number }>, readonly backups: ReadonlyArray<{ readonly start: string, readonly end: string, readonly state: SlaState, readonly percent: number | null, readonly target: number, readonly met: number, readonly missed: number, readonly removed: number }>, readonly archives: ReadonlyArray<{ readonly start: string, readonly end: string, readonly state: SlaState, readonly percent: number | null, readonly target: number, readonly met: number, readonly missed: number, readonly removed: number }>, readonly schedule: { readonly timezone: string, readonly daily: { readonly enabled: boolean, readonly days: ReadonlyArray<Weekday>, readonly perHour: number, readonly snapshot: { readonly slots: ReadonlyArray<number>, readonly count: number | null, readonly period: { readonly amount: number, readonly unit: PeriodUnit } | null }, readonly replica: { readonly slots: ReadonlyArray<number>, readonly count: number | null, readonly period: { readonly amount: number, readonly unit: PeriodUnit } | null } | null, readonly backup: { readonly slots: ReadonlyArray<number>, readonly count: number | null, readonly period: { readonly amount: number, readonly unit: PeriodUnit } | null } | null } | null, readonly weekly: { readonly enabled: boolean, readonly hour: number, readonly snapshot: { readonly slots: ReadonlyArray<number>, readonly count: number | null, readonly period: { readonly amount: number, readonly unit: PeriodUnit } | null }, readonly replica: { readonly slots: ReadonlyArray<number>, readonly count: number | null, readonly period: { readonly amount: number, readonly unit: PeriodUnit } | null } | null, readonly backup: { readonly slots: ReadonlyArray<number>, readonly count: number | null, readonly period: { readonly amount: number, readonly unit: PeriodUnit } | null } | null } | null, readonly monthly: { readonly enabled: boolean, readonly hour: number, readonly day: { readonly ordinal: Ordinal, readonly weekday: Weekday | null, readonly day: number | null }, readonly snapshot: { readonly slots: ReadonlyArray<number>, readonly count: number | null, readonly period: { readonly amount: number, readonly unit: PeriodUnit } | null }, readonly replica: { readonly slots: ReadonlyArray<number>, readonly count: number | null, readonly period: { readonly amount: number, readonly unit: PeriodUnit } | null } | null, readonly backup: { readonly slots: ReadonlyArray<number>, readonly count: number | null, readonly period: { readonly amount: number, readonly unit: PeriodUnit } | null } | null, readonly archive: { readonly slots: ReadonlyArray<number>, readonly count: number | null, readonly period: { readonly amount: number, readonly unit: PeriodUnit } | null } | null } | null, readonly yearly: { readonly enabled: boolean, readonly hour: number, readonly day: { readonly ordinal: Ordinal, readonly weekday: Weekday | null, readonly day: number | null }, readonly backup: { readonly slots: ReadonlyArray<number>, readonly count: number | null, readonly period: { readonly amount: number, readonly unit: PeriodUnit } | null } | null, readonly archive: { readonly slots: ReadonlyArray<number>, readonly count: number | null, readonly period: { readonly amount: number, readonly unit: PeriodUnit } | null } | null } | null } | null, readonly slaTemplate: { readonly id: string, readonly name: string } | null, readonly storageTemplate: { readonly id: string, readonly name: string } | null, readonly repository: { readonly id: string, readonly name: string } | null, readonly archiveRepository: { readonly id: string, readonly name: string } | null, readonly healthCheck: { readonly ordinal: Ordinal, readonly weekday: Weekday } | null, readonly lastSession: { readonly id: string, readonly state: State, readonly createdAt: string, readonly endedAt: string | null } | null, readonly scope: { readonly regions: ReadonlyArray<string>, readonly mode: SelectionMode, readonly account: { readonly id: string, readonly name: string } } } }>, readonly pageInfo: { readonly hasNextPage: boolean } } };
+export type SlaPoliciesQuery = { readonly policies: { readonly totalCount: number, readonly edges: ReadonlyArray<{ readonly node: { readonly id: string, readonly name: string, readonly description: string, readonly workload: string, readonly kind: PolicyKind, readonly enabled: boolean, readonly priority: number, readonly nextRunAt: string | null, readonly resourceCount: number, readonly updatedAt: string, readonly edition: number, readonly verify: boolean, readonly snapshots: ReadonlyArray<{ readonly start: string, readonly end: string, readonly state: ComplianceState, readonly percent: number | null, readonly target: number, readonly met: number, readonly missed: number, readonly removed: number }>, readonly replicas: ReadonlyArray<{ readonly start: string, readonly end: string, readonly state: ComplianceState, readonly percent: number | null, readonly target: number, readonly met: number, readonly missed: number, readonly removed: number }>, readonly backups: ReadonlyArray<{ readonly start: string, readonly end: string, readonly state: ComplianceState, readonly percent: number | null, readonly target: number, readonly met: number, readonly missed: number, readonly removed: number }>, readonly archives: ReadonlyArray<{ readonly start: string, readonly end: string, readonly state: ComplianceState, readonly percent: number | null, readonly target: number, readonly met: number, readonly missed: number, readonly removed: number }>, readonly schedule: { readonly timezone: string, readonly daily: { readonly enabled: boolean, readonly days: ReadonlyArray<Weekday>, readonly perHour: number, readonly snapshot: { readonly slots: ReadonlyArray<number>, readonly count: number | null, readonly period: { readonly amount: number, readonly unit: PeriodUnit } | null }, readonly replica: { readonly slots: ReadonlyArray<number>, readonly count: number | null, readonly period: { readonly amount: number, readonly unit: PeriodUnit } | null } | null, readonly backup: { readonly slots: ReadonlyArray<number>, readonly count: number | null, readonly period: { readonly amount: number, readonly unit: PeriodUnit } | null } | null } | null, readonly weekly: { readonly enabled: boolean, readonly hour: number, readonly snapshot: { readonly slots: ReadonlyArray<number>, readonly count: number | null, readonly period: { readonly amount: number, readonly unit: PeriodUnit } | null }, readonly replica: { readonly slots: ReadonlyArray<number>, readonly count: number | null, readonly period: { readonly amount: number, readonly unit: PeriodUnit } | null } | null, readonly backup: { readonly slots: ReadonlyArray<number>, readonly count: number | null, readonly period: { readonly amount: number, readonly unit: PeriodUnit } | null } | null } | null, readonly monthly: { readonly enabled: boolean, readonly hour: number, readonly day: { readonly ordinal: Ordinal, readonly weekday: Weekday | null, readonly day: number | null }, readonly snapshot: { readonly slots: ReadonlyArray<number>, readonly count: number | null, readonly period: { readonly amount: number, readonly unit: PeriodUnit } | null }, readonly replica: { readonly slots: ReadonlyArray<number>, readonly count: number | null, readonly period: { readonly amount: number, readonly unit: PeriodUnit } | null } | null, readonly backup: { readonly slots: ReadonlyArray<number>, readonly count: number | null, readonly period: { readonly amount: number, readonly unit: PeriodUnit } | null } | null, readonly archive: { readonly slots: ReadonlyArray<number>, readonly count: number | null, readonly period: { readonly amount: number, readonly unit: PeriodUnit } | null } | null } | null, readonly yearly: { readonly enabled: boolean, readonly hour: number, readonly day: { readonly ordinal: Ordinal, readonly weekday: Weekday | null, readonly day: number | null }, readonly backup: { readonly slots: ReadonlyArray<number>, readonly count: number | null, readonly period: { readonly amount: number, readonly unit: PeriodUnit } | null } | null, readonly archive: { readonly slots: ReadonlyArray<number>, readonly count: number | null, readonly period: { readonly amount: number, readonly unit: PeriodUnit } | null } | null } | null } | null, readonly slaTemplate: { readonly id: string, readonly name: string } | null, readonly storageTemplate: { readonly id: string, readonly name: string } | null, readonly repository: { readonly id: string, readonly name: string } | null, readonly archiveRepository: { readonly id: string, readonly name: string } | null, readonly healthCheck: { readonly ordinal: Ordinal, readonly weekday: Weekday } | null, readonly lastSession: { readonly id: string, readonly state: State, readonly createdAt: string, readonly endedAt: string | null } | null, readonly scope: { readonly regions: ReadonlyArray<string>, readonly mode: SelectionMode, readonly account: { readonly id: string, readonly name: string } } } }>, readonly pageInfo: { readonly hasNextPage: boolean } } };
 
 export type PolicyDetailQueryVariables = Exact<{
   id: string;
@@ -1122,7 +1176,7 @@ export type PolicyComplianceQueryVariables = Exact<{
 
 export type PolicyComplianceQuery = { readonly node:
     | { readonly __typename: 'Account' }
-    | { readonly __typename: 'Policy', readonly compliance: ReadonlyArray<{ readonly start: string, readonly end: string, readonly state: SlaState, readonly percent: number | null, readonly target: number, readonly met: number, readonly missed: number, readonly removed: number }> }
+    | { readonly __typename: 'Policy', readonly compliance: ReadonlyArray<{ readonly start: string, readonly end: string, readonly state: ComplianceState, readonly percent: number | null, readonly target: number, readonly met: number, readonly missed: number, readonly removed: number }> }
     | { readonly __typename: 'Repository' }
     | { readonly __typename: 'Resource' }
     | { readonly __typename: 'RestorePoint' }
@@ -1142,23 +1196,40 @@ export type ComplianceEntryQueryVariables = Exact<{
 }>;
 
 
-export type ComplianceEntryQuery = { readonly complianceEntry: ReadonlyArray<{ readonly state: SlaState, readonly percent: number | null, readonly made: number, readonly expected: number, readonly removed: boolean, readonly resource: { readonly id: string, readonly name: string, readonly awsId: string, readonly region: string }, readonly sessions: ReadonlyArray<{ readonly id: string, readonly name: string, readonly state: State, readonly createdAt: string }> }> };
+export type ComplianceEntryQuery = { readonly complianceEntry: ReadonlyArray<{ readonly state: ComplianceState, readonly percent: number | null, readonly made: number, readonly expected: number, readonly removed: boolean, readonly resource: { readonly id: string, readonly name: string, readonly awsId: string, readonly region: string }, readonly sessions: ReadonlyArray<{ readonly id: string, readonly name: string, readonly state: State, readonly createdAt: string }> }> };
+
+export type CostPartsFragment = { readonly usd: number, readonly resourceCount: number, readonly measuredCount: number, readonly notes: ReadonlyArray<string>, readonly csv: string, readonly legs: ReadonlyArray<{ readonly leg: Leg, readonly usd: number, readonly parts: ReadonlyArray<{ readonly component: CostComponent, readonly usd: number }> }>, readonly assumptions: { readonly change: number, readonly used: number, readonly stored: number }, readonly prices: ReadonlyArray<{ readonly region: string, readonly title: string, readonly source: PriceSource, readonly published: string, readonly exact: boolean }>, readonly rows: ReadonlyArray<{ readonly resourceId: string, readonly name: string, readonly region: string, readonly sizeBytes: number, readonly measured: boolean, readonly change: number | null, readonly usd: number, readonly legs: ReadonlyArray<{ readonly leg: Leg, readonly usd: number }>, readonly lines: ReadonlyArray<{ readonly leg: Leg, readonly component: CostComponent, readonly what: string, readonly region: string, readonly quantity: number, readonly unit: string, readonly usd: number }> }> };
 
 export type EstimatePolicyQueryVariables = Exact<{
   input: PolicyInput;
   id?: string | null | undefined;
+  assumptions?: AssumptionsInput | null | undefined;
 }>;
 
 
-export type EstimatePolicyQuery = { readonly estimatePolicy: { readonly currency: string, readonly priceDate: string, readonly priceSource: string, readonly totalUsd: number, readonly csv: string, readonly lines: ReadonlyArray<{ readonly leg: Leg | null, readonly what: string, readonly quantity: number, readonly unit: string, readonly usdPerMonth: number, readonly resource: { readonly id: string, readonly name: string } | null }>, readonly totals: ReadonlyArray<{ readonly leg: Leg | null, readonly what: string, readonly usdPerMonth: number }> } };
+export type EstimatePolicyQuery = { readonly estimatePolicy: { readonly usd: number, readonly resourceCount: number, readonly measuredCount: number, readonly notes: ReadonlyArray<string>, readonly csv: string, readonly legs: ReadonlyArray<{ readonly leg: Leg, readonly usd: number, readonly parts: ReadonlyArray<{ readonly component: CostComponent, readonly usd: number }> }>, readonly assumptions: { readonly change: number, readonly used: number, readonly stored: number }, readonly prices: ReadonlyArray<{ readonly region: string, readonly title: string, readonly source: PriceSource, readonly published: string, readonly exact: boolean }>, readonly rows: ReadonlyArray<{ readonly resourceId: string, readonly name: string, readonly region: string, readonly sizeBytes: number, readonly measured: boolean, readonly change: number | null, readonly usd: number, readonly legs: ReadonlyArray<{ readonly leg: Leg, readonly usd: number }>, readonly lines: ReadonlyArray<{ readonly leg: Leg, readonly component: CostComponent, readonly what: string, readonly region: string, readonly quantity: number, readonly unit: string, readonly usd: number }> }> } };
 
-export type TestPolicyConfigurationQueryVariables = Exact<{
-  input: PolicyInput;
-  id?: string | null | undefined;
+export type PolicyCostQueryVariables = Exact<{
+  id: string;
+  assumptions?: AssumptionsInput | null | undefined;
 }>;
 
 
-export type TestPolicyConfigurationQuery = { readonly testPolicyConfiguration: { readonly missingPermissions: unknown, readonly checks: ReadonlyArray<{ readonly subject: string, readonly what: string, readonly state: CheckState, readonly message: string, readonly remedy: string | null }> } };
+export type PolicyCostQuery = { readonly policyEstimate: { readonly usd: number, readonly resourceCount: number, readonly measuredCount: number, readonly notes: ReadonlyArray<string>, readonly csv: string, readonly legs: ReadonlyArray<{ readonly leg: Leg, readonly usd: number, readonly parts: ReadonlyArray<{ readonly component: CostComponent, readonly usd: number }> }>, readonly assumptions: { readonly change: number, readonly used: number, readonly stored: number }, readonly prices: ReadonlyArray<{ readonly region: string, readonly title: string, readonly source: PriceSource, readonly published: string, readonly exact: boolean }>, readonly rows: ReadonlyArray<{ readonly resourceId: string, readonly name: string, readonly region: string, readonly sizeBytes: number, readonly measured: boolean, readonly change: number | null, readonly usd: number, readonly legs: ReadonlyArray<{ readonly leg: Leg, readonly usd: number }>, readonly lines: ReadonlyArray<{ readonly leg: Leg, readonly component: CostComponent, readonly what: string, readonly region: string, readonly quantity: number, readonly unit: string, readonly usd: number }> }> }, readonly policyActualCosts: ReadonlyArray<{ readonly leg: Leg, readonly points: number, readonly gib: number, readonly usd: number, readonly estimatedGib: number, readonly estimatedUsd: number, readonly readGib: number, readonly exact: boolean }> };
+
+export type RefreshPricesMutationVariables = Exact<{
+  input: RefreshPricesInput;
+}>;
+
+
+export type RefreshPricesMutation = { readonly refreshPrices: { readonly session: { readonly id: string, readonly name: string, readonly kind: SessionKind, readonly state: State } | null } };
+
+export type TestConfigurationMutationVariables = Exact<{
+  input: TestConfigurationInput;
+}>;
+
+
+export type TestConfigurationMutation = { readonly testConfiguration: { readonly finding: ConfigurationFinding, readonly testedAt: string, readonly missingPolicy: string | null, readonly checks: ReadonlyArray<{ readonly area: ConfigurationArea, readonly subject: string, readonly finding: ConfigurationFinding, readonly message: string, readonly remedy: string | null, readonly account: string | null }>, readonly missingPermissions: ReadonlyArray<{ readonly account: string, readonly roleArn: string | null, readonly document: string }> } };
 
 export type PoliciesForQueryVariables = Exact<{
   resourceIds: ReadonlyArray<string>;
@@ -1398,7 +1469,7 @@ export type RescanMutationVariables = Exact<{
 export type RescanMutation = { readonly rescan: { readonly session: { readonly id: string, readonly name: string, readonly kind: SessionKind, readonly state: State } | null } };
 
 export type TakeManualSnapshotMutationVariables = Exact<{
-  input: ManualSnapshotInput;
+  input: TakeManualSnapshotInput;
 }>;
 
 
@@ -1649,7 +1720,7 @@ export const DeleteRestorePointSetDocument = operation<DeleteRestorePointSetMuta
 
 export const PoliciesDocument = operation<PoliciesQuery, PoliciesQueryVariables>("query Policies($first: Int!, $offset: Int, $filter: PolicyFilter, $order: [PolicyOrder!]) { policies(first: $first, offset: $offset, filter: $filter, order: $order) { edges { node { ...PolicyRow } } pageInfo { hasNextPage } totalCount } } fragment DayRuleParts on DayRule { ordinal weekday day } fragment PeriodParts on Period { amount unit } fragment PolicyRow on Policy { id name description workload kind enabled priority nextRunAt resourceCount updatedAt edition schedule { ...ScheduleParts } slaTemplate { id name } storageTemplate { id name } repository { id name } archiveRepository { id name } healthCheck { ordinal weekday } verify lastSession { id state createdAt endedAt } scope { account { id name } regions mode } } fragment RuleParts on Rule { slots count period { ...PeriodParts } } fragment ScheduleParts on Schedule { timezone daily { enabled days perHour snapshot { ...RuleParts } replica { ...RuleParts } backup { ...RuleParts } } weekly { enabled hour snapshot { ...RuleParts } replica { ...RuleParts } backup { ...RuleParts } } monthly { enabled hour day { ...DayRuleParts } snapshot { ...RuleParts } replica { ...RuleParts } backup { ...RuleParts } archive { ...RuleParts } } yearly { enabled hour day { ...DayRuleParts } backup { ...RuleParts } archive { ...RuleParts } } }");
 
-export const SlaPoliciesDocument = operation<SlaPoliciesQuery, SlaPoliciesQueryVariables>("query SlaPolicies($first: Int!, $offset: Int, $filter: PolicyFilter, $order: [PolicyOrder!], $period: Frequency!) { policies(first: $first, offset: $offset, filter: $filter, order: $order) { edges { node { ...PolicyRow snapshots: compliance(leg: SNAPSHOT, period: $period) { ...ComplianceEntryParts } replicas: compliance(leg: REPLICA, period: $period) { ...ComplianceEntryParts } backups: compliance(leg: BACKUP, period: $period) { ...ComplianceEntryParts } archives: compliance(leg: ARCHIVE, period: MONTHLY) { ...ComplianceEntryParts } } } pageInfo { hasNextPage } totalCount } } fragment ComplianceEntryParts on ComplianceEntry { start end state percent target met missed removed } fragment DayRuleParts on DayRule { ordinal weekday day } fragment PeriodParts on Period { amount unit } fragment PolicyRow on Policy { id name description workload kind enabled priority nextRunAt resourceCount updatedAt edition schedule { ...ScheduleParts } slaTemplate { id name } storageTemplate { id name } repository { id name } archiveRepository { id name } healthCheck { ordinal weekday } verify lastSession { id state createdAt endedAt } scope { account { id name } regions mode } } fragment RuleParts on Rule { slots count period { ...PeriodParts } } fragment ScheduleParts on Schedule { timezone daily { enabled days perHour snapshot { ...RuleParts } replica { ...RuleParts } backup { ...RuleParts } } weekly { enabled hour snapshot { ...RuleParts } replica { ...RuleParts } backup { ...RuleParts } } monthly { enabled hour day { ...DayRuleParts } snapshot { ...RuleParts } replica { ...RuleParts } backup { ...RuleParts } archive { ...RuleParts } } yearly { enabled hour day { ...DayRuleParts } backup { ...RuleParts } archive { ...RuleParts } } }");
+export const SlaPoliciesDocument = operation<SlaPoliciesQuery, SlaPoliciesQueryVariables>("query SlaPolicies($first: Int!, $offset: Int, $filter: PolicyFilter, $order: [PolicyOrder!], $period: Frequency!) { policies(first: $first, offset: $offset, filter: $filter, order: $order) { edges { node { ...PolicyRow snapshots: compliance(leg: SNAPSHOT, period: $period, last: 3) { ...ComplianceEntryParts } replicas: compliance(leg: REPLICA, period: $period, last: 3) { ...ComplianceEntryParts } backups: compliance(leg: BACKUP, period: $period, last: 3) { ...ComplianceEntryParts } archives: compliance(leg: ARCHIVE, period: MONTHLY, last: 3) { ...ComplianceEntryParts } } } pageInfo { hasNextPage } totalCount } } fragment ComplianceEntryParts on ComplianceEntry { start end state percent target met missed removed } fragment DayRuleParts on DayRule { ordinal weekday day } fragment PeriodParts on Period { amount unit } fragment PolicyRow on Policy { id name description workload kind enabled priority nextRunAt resourceCount updatedAt edition schedule { ...ScheduleParts } slaTemplate { id name } storageTemplate { id name } repository { id name } archiveRepository { id name } healthCheck { ordinal weekday } verify lastSession { id state createdAt endedAt } scope { account { id name } regions mode } } fragment RuleParts on Rule { slots count period { ...PeriodParts } } fragment ScheduleParts on Schedule { timezone daily { enabled days perHour snapshot { ...RuleParts } replica { ...RuleParts } backup { ...RuleParts } } weekly { enabled hour snapshot { ...RuleParts } replica { ...RuleParts } backup { ...RuleParts } } monthly { enabled hour day { ...DayRuleParts } snapshot { ...RuleParts } replica { ...RuleParts } backup { ...RuleParts } archive { ...RuleParts } } yearly { enabled hour day { ...DayRuleParts } backup { ...RuleParts } archive { ...RuleParts } } }");
 
 export const PolicyDetailDocument = operation<PolicyDetailQuery, PolicyDetailQueryVariables>("query PolicyDetail($id: ID!) { node(id: $id) { __typename ... on Policy { ...PolicyRow createdAt retryAttempts copyTags tags { key value } retention { snapshots replicas backups { ...PeriodParts } archives { ...PeriodParts } } replicas { regions region encrypt kmsKey keyUsage account { id name } } guest { applicationAware linux { ...ScriptsParts } windows { ...ScriptsParts } } notifications { recipients onSuccess onWarning onFailure lastAttemptOnly onlyMissed atMinute } scope { account { id name } regions mode resources { id name awsId region } tags { key value } excludedResources { id name awsId region } excludedTags { key value } excludedVolumes { system volumeIds tags { key value } } } } } } fragment DayRuleParts on DayRule { ordinal weekday day } fragment PeriodParts on Period { amount unit } fragment PolicyRow on Policy { id name description workload kind enabled priority nextRunAt resourceCount updatedAt edition schedule { ...ScheduleParts } slaTemplate { id name } storageTemplate { id name } repository { id name } archiveRepository { id name } healthCheck { ordinal weekday } verify lastSession { id state createdAt endedAt } scope { account { id name } regions mode } } fragment RuleParts on Rule { slots count period { ...PeriodParts } } fragment ScheduleParts on Schedule { timezone daily { enabled days perHour snapshot { ...RuleParts } replica { ...RuleParts } backup { ...RuleParts } } weekly { enabled hour snapshot { ...RuleParts } replica { ...RuleParts } backup { ...RuleParts } } monthly { enabled hour day { ...DayRuleParts } snapshot { ...RuleParts } replica { ...RuleParts } backup { ...RuleParts } archive { ...RuleParts } } yearly { enabled hour day { ...DayRuleParts } backup { ...RuleParts } archive { ...RuleParts } } } fragment ScriptsParts on Scripts { pre { path arguments } post { path arguments } timeoutSeconds onlyForBackups ignoreMissing ignoreExitCodes }");
 
@@ -1663,9 +1734,13 @@ export const PolicyComplianceDocument = operation<PolicyComplianceQuery, PolicyC
 
 export const ComplianceEntryDocument = operation<ComplianceEntryQuery, ComplianceEntryQueryVariables>("query ComplianceEntry($policyId: ID!, $leg: Leg!, $period: Frequency!, $start: DateTime!, $asItWas: Boolean!) { complianceEntry( policyId: $policyId leg: $leg period: $period start: $start asItWas: $asItWas ) { resource { id name awsId region } state percent made expected removed sessions { id name state createdAt } } }");
 
-export const EstimatePolicyDocument = operation<EstimatePolicyQuery, EstimatePolicyQueryVariables>("query EstimatePolicy($input: PolicyInput!, $id: ID) { estimatePolicy(input: $input, id: $id) { currency priceDate priceSource totalUsd csv lines { resource { id name } leg what quantity unit usdPerMonth } totals { leg what usdPerMonth } } }");
+export const EstimatePolicyDocument = operation<EstimatePolicyQuery, EstimatePolicyQueryVariables>("query EstimatePolicy($input: PolicyInput!, $id: ID, $assumptions: AssumptionsInput) { estimatePolicy(input: $input, id: $id, assumptions: $assumptions) { ...CostParts } } fragment CostParts on CostEstimate { usd resourceCount measuredCount notes csv legs { leg usd parts { component usd } } assumptions { change used stored } prices { region title source published exact } rows(first: 100) { resourceId name region sizeBytes measured change usd legs { leg usd } lines { leg component what region quantity unit usd } } }");
 
-export const TestPolicyConfigurationDocument = operation<TestPolicyConfigurationQuery, TestPolicyConfigurationQueryVariables>("query TestPolicyConfiguration($input: PolicyInput!, $id: ID) { testPolicyConfiguration(input: $input, id: $id) { checks { subject what state message remedy } missingPermissions } }");
+export const PolicyCostDocument = operation<PolicyCostQuery, PolicyCostQueryVariables>("query PolicyCost($id: ID!, $assumptions: AssumptionsInput) { policyEstimate(id: $id, assumptions: $assumptions) { ...CostParts } policyActualCosts(id: $id, assumptions: $assumptions) { leg points gib usd estimatedGib estimatedUsd readGib exact } } fragment CostParts on CostEstimate { usd resourceCount measuredCount notes csv legs { leg usd parts { component usd } } assumptions { change used stored } prices { region title source published exact } rows(first: 100) { resourceId name region sizeBytes measured change usd legs { leg usd } lines { leg component what region quantity unit usd } } }");
+
+export const RefreshPricesDocument = operation<RefreshPricesMutation, RefreshPricesMutationVariables>("mutation RefreshPrices($input: RefreshPricesInput!) { refreshPrices(input: $input) { session { id name kind state } } }");
+
+export const TestConfigurationDocument = operation<TestConfigurationMutation, TestConfigurationMutationVariables>("mutation TestConfiguration($input: TestConfigurationInput!) { testConfiguration(input: $input) { finding testedAt missingPolicy checks { area subject finding message remedy account } missingPermissions { account roleArn document } } }");
 
 export const PoliciesForDocument = operation<PoliciesForQuery, PoliciesForQueryVariables>("query PoliciesFor($resourceIds: [ID!]!) { policiesFor(resourceIds: $resourceIds) { id name kind description enabled resourceCount scope { regions } } }");
 
@@ -1727,7 +1802,7 @@ export const ScopeCandidatesDocument = operation<ScopeCandidatesQuery, ScopeCand
 
 export const RescanDocument = operation<RescanMutation, RescanMutationVariables>("mutation Rescan($input: RescanInput!) { rescan(input: $input) { session { id name kind state } } }");
 
-export const TakeManualSnapshotDocument = operation<TakeManualSnapshotMutation, TakeManualSnapshotMutationVariables>("mutation TakeManualSnapshot($input: ManualSnapshotInput!) { takeManualSnapshot(input: $input) { session { id name kind state } } }");
+export const TakeManualSnapshotDocument = operation<TakeManualSnapshotMutation, TakeManualSnapshotMutationVariables>("mutation TakeManualSnapshot($input: TakeManualSnapshotInput!) { takeManualSnapshot(input: $input) { session { id name kind state } } }");
 
 export const SessionsDocument = operation<SessionsQuery, SessionsQueryVariables>("query Sessions($first: Int!, $offset: Int, $filter: SessionFilter, $order: [SessionOrder!]) { sessions(first: $first, offset: $offset, filter: $filter, order: $order) { edges { node { ...SessionRow } } pageInfo { hasNextPage } totalCount } } fragment SessionRow on Session { id kind name state requestedBy reason createdAt startedAt endedAt cancelRequested progressDone progressTotal bytesRead bytesStored policy { id name } }");
 

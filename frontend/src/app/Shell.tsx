@@ -28,6 +28,12 @@ const ResourcePage = lazy(() => import("../pages/resources/ResourcePage"));
 const Policies = lazy(() => import("../pages/policies/Policies"));
 const PolicyPage = lazy(() => import("../pages/policies/PolicyPage"));
 const PolicyWizard = lazy(() => import("../pages/policies/PolicyWizard"));
+const Templates = lazy(() => import("../pages/templates/Templates"));
+const SlaTemplatePage = lazy(() => import("../pages/templates/SlaTemplatePage"));
+const StorageTemplatePage = lazy(() => import("../pages/templates/StorageTemplatePage"));
+const EditSlaTemplate = lazy(() => import("../pages/templates/EditSlaTemplate"));
+const EditStorageTemplate = lazy(() => import("../pages/templates/EditStorageTemplate"));
+const Preferences = lazy(() => import("../pages/Preferences"));
 const ProtectedData = lazy(() => import("../pages/protected/ProtectedData"));
 const ProtectedResource = lazy(() => import("../pages/protected/ProtectedResource"));
 const PointPage = lazy(() => import("../pages/protected/PointPage"));
@@ -62,6 +68,9 @@ export default function Shell(props: ShellProps) {
 function Frame({ user, onSignOut, notifications }: ShellProps & { notifications: ReactNode }) {
   const [frame, setFrame] = useState<PageFrame>({ crumbs: [], contentType: "default" });
   const [navigationOpen, setNavigationOpen] = useState(() => window.innerWidth > 1100);
+  // A wizard has steps of its own to navigate by: the room goes to them.
+  const wizard = frame.contentType === "wizard";
+  const [openInWizard, setOpenInWizard] = useState(false);
   const navigate = useNavigate();
   return (
     <FrameContext.Provider value={setFrame}>
@@ -71,8 +80,8 @@ function Frame({ user, onSignOut, notifications }: ShellProps & { notifications:
         contentType={frame.contentType}
         navigation={<Navigation />}
         navigationWidth={240}
-        navigationOpen={navigationOpen}
-        onNavigationChange={({ detail }) => setNavigationOpen(detail.open)}
+        navigationOpen={wizard ? openInWizard : navigationOpen}
+        onNavigationChange={({ detail }) => (wizard ? setOpenInWizard : setNavigationOpen)(detail.open)}
         toolsHide
         stickyNotifications
         notifications={notifications}
@@ -112,6 +121,13 @@ function Content() {
           <Route path="/policies/create" element={<PolicyWizard />} />
           <Route path="/policies/:id" element={<PolicyPage />} />
           <Route path="/policies/:id/edit" element={<PolicyWizard />} />
+          <Route path="/templates" element={<Templates />} />
+          <Route path="/templates/sla/create" element={<EditSlaTemplate />} />
+          <Route path="/templates/sla/:id" element={<SlaTemplatePage />} />
+          <Route path="/templates/sla/:id/edit" element={<EditSlaTemplate />} />
+          <Route path="/templates/storage/create" element={<EditStorageTemplate />} />
+          <Route path="/templates/storage/:id" element={<StorageTemplatePage />} />
+          <Route path="/templates/storage/:id/edit" element={<EditStorageTemplate />} />
           <Route path="/protected-data" element={<ProtectedData />} />
           <Route path="/protected-data/:id" element={<ProtectedResource />} />
           <Route path="/restore-points/:id" element={<PointPage />} />
@@ -124,6 +140,7 @@ function Content() {
           <Route path="/repositories/:id" element={<RepositoryPage />} />
           <Route path="/accounts" element={<Accounts />} />
           <Route path="/accounts/add" element={<AddAccount />} />
+          <Route path="/preferences" element={<Preferences />} />
           <Route path="/sign-in" element={<Navigate to="/" replace />} />
           <Route path="*" element={<NotFound />} />
         </Routes>
@@ -137,11 +154,13 @@ const LINKS: readonly SideNavigationProps.Item[] = [
   { type: "divider" },
   { type: "link", text: "Resources", href: paths.resources },
   { type: "link", text: "Policies", href: paths.policies },
+  { type: "link", text: "Templates", href: paths.templates },
   { type: "link", text: "Protected data", href: paths.protectedData },
   { type: "link", text: "Sessions", href: paths.sessions },
   { type: "divider" },
   { type: "link", text: "Repositories", href: paths.repositories },
   { type: "link", text: "AWS accounts", href: paths.accounts },
+  { type: "link", text: "Preferences", href: paths.preferences },
 ];
 
 function Navigation() {

@@ -6,7 +6,7 @@ import { useLiveConnection } from "./connected";
 
 type Activity = ActivityFeedSubscription["activity"];
 type Listener = (kind: string) => void;
-export type ActivityKind = "session" | "policy" | "repository" | "account" | "resource" | "restore_point";
+export type ActivityKind = "session" | "policy" | "repository" | "account" | "resource" | "restore_point" | "sla_template" | "storage_template" | "preferences";
 
 const Context = createContext<Set<Listener> | null>(null);
 

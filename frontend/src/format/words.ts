@@ -4,6 +4,7 @@ import type {
   Encryption,
   Health,
   Leg,
+  PolicyKind,
   Proof,
   RepositoryState,
   RetrievalMode,
@@ -44,6 +45,8 @@ export const STATE: Record<State, string> = {
 };
 
 export const LEG: Record<Leg, string> = { SNAPSHOT: "Snapshot", REPLICA: "Replica", BACKUP: "Backup", ARCHIVE: "Archive" };
+
+export const POLICY_KIND: Record<PolicyKind, string> = { SCHEDULE: "By schedule", SLA: "By SLA" };
 
 export const ACCOUNT_STATE: Record<AccountState, string> = {
   UNCHECKED: "Not checked yet",

@@ -190,6 +190,7 @@ class RestorePointFilter:
     leg: Leg | None = None
     state: PointState | None = None
     health: Health | None = None
+    manual: bool | None = strawberry.field(default=None, description="Made by hand, or by a policy.")
     from_: datetime | None = strawberry.field(name="from", default=None)
     to: datetime | None = None
 
@@ -210,6 +211,8 @@ class RestorePointFilter:
             found.append(Where("state", "eq", self.state))
         if self.health is not None:
             found.append(Where("health", "eq", self.health))
+        if self.manual is not None:
+            found.append(Where("manual", "eq", self.manual))
         if self.from_ is not None:
             found.append(Where("at", "ge", self.from_))
         if self.to is not None:

@@ -33,6 +33,7 @@ from server.api.graphql.overview import OverviewQuery
 from server.api.graphql.permissions import Public, needed, requires
 from server.api.graphql.points import PointMutation, PointQuery, RestorePoint
 from server.api.graphql.policies import Policy, PolicyMutation, PolicyQuery
+from server.api.graphql.policy_documents import PolicyDocumentMutation, PolicyDocumentQuery
 from server.api.graphql.policy_preview import PolicyPreviewQuery
 from server.api.graphql.preferences import PreferencesMutation, PreferencesQuery
 from server.api.graphql.repositories import Repository, RepositoryMutation, RepositoryQuery
@@ -66,6 +67,7 @@ class Query(
     PointQuery,
     ArchiveQuery,
     EstimateQuery,
+    PolicyDocumentQuery,
     SessionQuery,
 ):
     @strawberry.field(description="Anything by its id; null when it is gone.")
@@ -91,6 +93,7 @@ class Mutation(
     ManualSnapshotMutation,
     ArchiveMutation,
     EstimateMutation,
+    PolicyDocumentMutation,
     ConfigurationMutation,
     SessionMutation,
 ):

@@ -10,6 +10,7 @@ from moto.ec2.exceptions import EC2ClientError, InvalidVolumeIdError
 from moto.ec2.responses import EC2Response
 
 from server.demo.ec2 import copies, paging
+from server.demo.ec2.answers import QuickResult
 from server.demo.ec2.backend import DemoEc2Backend
 from server.demo.ec2.copies import visible_snapshot
 from server.demo.errors import known_regions
@@ -41,7 +42,7 @@ class DemoEc2Response(EC2Response):
             except EC2ClientError as error:
                 status, headers, body = super().serialized(ActionResult(error))
                 return status, {**headers, "status": status}, body
-        return super().serialized(action_result)
+        return super().serialized(QuickResult(action_result.result))
 
     def describe_regions(self) -> ActionResult:
         """Moto adds those of other partitions, which no key of this account opens."""

@@ -1,5 +1,6 @@
 """Something to protect: instances in two Regions and two accounts, on disks with real file systems and real files."""
 
-from server.demo.sample.account import BUCKET, EXTERNAL_ID, ROLE_ARN, seed
+from server.demo.sample.account import seed
+from server.demo.sample.estate import BUCKET, DR_ROLE_ARN, EXTERNAL_ID, REPLICA_KEY, ROLE_ARN
 
-__all__ = ["BUCKET", "EXTERNAL_ID", "ROLE_ARN", "seed"]
+__all__ = ["BUCKET", "DR_ROLE_ARN", "EXTERNAL_ID", "REPLICA_KEY", "ROLE_ARN", "seed"]

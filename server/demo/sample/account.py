@@ -8,25 +8,22 @@ import time
 import urllib.parse
 import urllib.request
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import boto3
 from botocore.config import Config
-from botocore.exceptions import ClientError
 
-from server.demo.credentials import HOME_ACCOUNT, SECOND_ACCOUNT
+from server.demo.sample import access
+from server.demo.sample.access import unless_there
+from server.demo.sample.estate import BUCKET as BUCKET
+from server.demo.sample.estate import DEFAULT_KEY, MACHINES, PLAIN_PROFILE, PROFILE, Machine
 from server.demo.sample.images import Image, Size, build
 
-EXTERNAL_ID = "holdfast-demo"
-ROLE_NAME = "HoldfastBackup"
-ROLE_ARN = f"arn:aws:iam::{SECOND_ACCOUNT}:role/{ROLE_NAME}"
-BUCKET = "holdfast-demo-backups"  # in us-east-1 of the home account
-IMAGE_NAME = "sample-linux-12"
-PROFILE = "sample-server"
 KEY_PAIR = "sample-key"
-ROOT_DEVICE = "/dev/xvda"
+IMAGES = {"linux": "sample-linux-12", "windows": "sample-windows-2022"}
+ROOT_DEVICES = {"linux": "/dev/xvda", "windows": "/dev/sda1"}
+WINDOWS_PRODUCT = "bp-6ba54002"  # the billing product that makes an image one of Windows
 IMPORTED = "holdfast-demo:image"  # tag of a volume that has its content
 WAIT_SECONDS = 60.0
 Progress = Callable[[str], None]
@@ -34,33 +31,6 @@ Progress = Callable[[str], None]
 
 def _quiet(_: str) -> None:
     """Progress nobody watches."""
-
-
-@dataclass(frozen=True, slots=True)
-class Machine:
-    """An instance of the sample; ``disks``: device → image."""
-
-    name: str
-    region: str
-    environment: str
-    application: str
-    key: str = "demo"
-    disks: dict[str, str] = field(default_factory=dict)
-    instance_type: str = "t3.medium"
-    stopped: bool = False
-
-
-MACHINES = (
-    Machine("web-01", "us-east-1", "production", "shop"),
-    Machine("web-02", "us-east-1", "production", "shop"),
-    Machine(
-        "db-01", "us-east-1", "production", "shop", disks={"/dev/sdf": "database", "/dev/sdg": "logs"}, instance_type="m5.large"
-    ),
-    Machine("build-01", "us-east-1", "development", "ci", stopped=True),
-    Machine("web-eu-01", "eu-central-1", "production", "shop"),
-    Machine("log-eu-01", "eu-central-1", "staging", "analytics", disks={"/dev/sdf": "logs"}),
-    Machine("partner-01", "us-east-1", "production", "partner", key="demo2"),
-)
 
 
 def seed(endpoint_url: str, data_dir: Path, size: Size = "small", progress: Progress = _quiet) -> dict[str, Any]:
@@ -73,12 +43,13 @@ def seed(endpoint_url: str, data_dir: Path, size: Size = "small", progress: Prog
         progress(f"disk image {name}")
         images[name] = build(data_dir / "images", name, size)
     sample = _Sample(endpoint_url, images, progress)
-    sample.trust()
+    access.prepare(sample.client)
     sample.bucket()
     for machine in MACHINES:
         sample.machine(machine)
     for machine in MACHINES:
         sample.settle(machine)
+        sample.equip(machine)
     document = {"size": size, "instances": sample.instances, "volumes": sample.volumes}
     draft = data_dir / "sample.json.new"
     draft.write_text(json.dumps(document, indent=1))
@@ -91,11 +62,11 @@ class _Sample:
         self._endpoint = endpoint_url
         self._images = images
         self._progress = progress
-        self._amis: dict[tuple[str, str], str] = {}
+        self._amis: dict[tuple[str, str, str], str] = {}
         self.instances: dict[str, str] = {}
         self.volumes: dict[str, dict[str, str]] = {}
 
-    def _client(self, service: str, key: str, region: str = "us-east-1") -> Any:
+    def client(self, service: str, key: str, region: str = "us-east-1") -> Any:
         return boto3.client(
             service,  # type: ignore[call-overload]  # chosen at run time
             endpoint_url=self._endpoint,
@@ -105,45 +76,14 @@ class _Sample:
             config=Config(retries={"mode": "standard", "total_max_attempts": 5}),
         )
 
-    def trust(self) -> None:
-        """The role in the second account that the home account may assume, and an instance profile in both."""
-        policy = {
-            "Version": "2012-10-17",
-            "Statement": {
-                "Effect": "Allow",
-                "Principal": {"AWS": f"arn:aws:iam::{HOME_ACCOUNT}:root"},
-                "Action": "sts:AssumeRole",
-                "Condition": {"StringEquals": {"sts:ExternalId": EXTERNAL_ID}},
-            },
-        }
-        iam = self._client("iam", "demo2")
-        _unless_there(lambda: iam.create_role(RoleName=ROLE_NAME, AssumeRolePolicyDocument=json.dumps(policy)))
-        allowed = {
-            "Version": "2012-10-17",
-            "Statement": {"Effect": "Allow", "Action": ["ec2:*", "ebs:*", "s3:*"], "Resource": "*"},
-        }
-        iam.put_role_policy(RoleName=ROLE_NAME, PolicyName="backup", PolicyDocument=json.dumps(allowed))
-        for key in ("demo", "demo2"):
-            self._profile(self._client("iam", key))
-
-    @staticmethod
-    def _profile(iam: Any) -> None:
-        trust = {
-            "Version": "2012-10-17",
-            "Statement": {"Effect": "Allow", "Principal": {"Service": "ec2.amazonaws.com"}, "Action": "sts:AssumeRole"},
-        }
-        _unless_there(lambda: iam.create_role(RoleName=PROFILE, AssumeRolePolicyDocument=json.dumps(trust)))
-        _unless_there(lambda: iam.create_instance_profile(InstanceProfileName=PROFILE))
-        _unless_there(lambda: iam.add_role_to_instance_profile(InstanceProfileName=PROFILE, RoleName=PROFILE))
-
     def bucket(self) -> None:
-        self._client("s3", "demo").create_bucket(Bucket=BUCKET)
+        self.client("s3", "demo").create_bucket(Bucket=BUCKET)
 
     # ---- one machine
 
     def machine(self, machine: Machine) -> None:
         self._progress(f"instance {machine.name} in {machine.region}")
-        ec2 = self._client("ec2", machine.key, machine.region)
+        ec2 = self.client("ec2", machine.key, machine.region)
         instance_id = _instance_named(ec2, machine.name) or self._launch(ec2, machine)
         self.instances[machine.name] = instance_id
         for volume in _volumes_of(ec2, instance_id):
@@ -151,27 +91,38 @@ class _Sample:
 
     def settle(self, machine: Machine) -> None:
         """Wait until the instance runs, or has been stopped."""
-        ec2, instance_id = self._client("ec2", machine.key, machine.region), self.instances[machine.name]
+        ec2, instance_id = self.client("ec2", machine.key, machine.region), self.instances[machine.name]
         _until(lambda: _state(ec2, instance_id) in ("running", "stopping", "stopped"), f"{machine.name} to run")
         if machine.stopped and _state(ec2, instance_id) == "running":
             ec2.stop_instances(InstanceIds=[instance_id])
 
+    def equip(self, machine: Machine) -> None:
+        """Put the machine's scripts into its guest, unless somebody has put others there."""
+        path = f"ssm/{self.instances[machine.name]}"
+        if machine.scripts and not self._control("GET", path)["scripts"]:
+            scripts = {script: {"output": f"{script.rsplit('/', 1)[-1]} done\n"} for script in machine.scripts}
+            self._control("POST", path, {"scripts": scripts})
+
     def _launch(self, ec2: Any, machine: Machine) -> str:
         image_id = self._ami(ec2, machine)
-        _unless_there(lambda: ec2.create_key_pair(KeyName=KEY_PAIR))
+        unless_there(lambda: ec2.create_key_pair(KeyName=KEY_PAIR))
         group = _security_group(ec2, machine.application)
-        tags = [
-            {"Key": "Name", "Value": machine.name},
-            {"Key": "Environment", "Value": machine.environment},
-            {"Key": "Application", "Value": machine.application},
-        ]
+        tags = [{"Key": key, "Value": value} for key, value in machine.tags.items()]
+        encryption = _encryption(machine)
         mappings = [
             {
                 "DeviceName": device,
-                "Ebs": {"VolumeSize": self._images[image].size_gib, "VolumeType": "gp3", "DeleteOnTermination": True},
+                "Ebs": {
+                    "VolumeSize": self._images[image].size_gib,
+                    "VolumeType": "gp3",
+                    "DeleteOnTermination": True,
+                    **encryption,
+                },
             }
             for device, image in machine.disks.items()
         ]
+        if encryption:
+            mappings.append({"DeviceName": ROOT_DEVICES[machine.system], "Ebs": encryption})
         subnets = sorted(ec2.describe_subnets()["Subnets"], key=lambda subnet: subnet["AvailabilityZone"])
         reply = ec2.run_instances(
             ImageId=image_id,
@@ -181,7 +132,7 @@ class _Sample:
             KeyName=KEY_PAIR,
             SubnetId=subnets[0]["SubnetId"],
             SecurityGroupIds=[group],
-            IamInstanceProfile={"Name": PROFILE},
+            IamInstanceProfile={"Name": PROFILE if machine.managed else PLAIN_PROFILE},
             BlockDeviceMappings=mappings,
             TagSpecifications=[{"ResourceType": kind, "Tags": tags} for kind in ("instance", "volume")],
         )
@@ -198,47 +149,52 @@ class _Sample:
 
     def _import(self, volume_id: str, image: Image) -> None:
         query = urllib.parse.urlencode({"path": str(image.path)})
-        url = f"{self._endpoint}/_demo/volumes/{volume_id}/image?{query}"
-        with urllib.request.urlopen(urllib.request.Request(url, method="POST"), timeout=120) as reply:  # noqa: S310 (our own http address)
-            reply.read()
+        self._control("POST", f"volumes/{volume_id}/image?{query}")
+
+    def _control(self, method: str, path: str, body: Any = None) -> Any:
+        data = None if body is None else json.dumps(body).encode()
+        request = urllib.request.Request(f"{self._endpoint}/_demo/{path}", data=data, method=method)  # noqa: S310 (our own http address)
+        with urllib.request.urlopen(request, timeout=120) as reply:  # noqa: S310 (the same)
+            return json.load(reply)
 
     def _ami(self, ec2: Any, machine: Machine) -> str:
         """An AMI whose root snapshot holds the system image, one per account and Region."""
-        place = (machine.key, machine.region)
+        place = (machine.key, machine.region, machine.system)
         if place not in self._amis:
-            found = ec2.describe_images(Owners=["self"], Filters=[{"Name": "name", "Values": [IMAGE_NAME]}])["Images"]
-            self._amis[place] = found[0]["ImageId"] if found else self._register(ec2, machine.region)
+            filters = [{"Name": "name", "Values": [IMAGES[machine.system]]}]
+            found = ec2.describe_images(Owners=["self"], Filters=filters)["Images"]
+            self._amis[place] = found[0]["ImageId"] if found else self._register(ec2, machine)
         return self._amis[place]
 
-    def _register(self, ec2: Any, region: str) -> str:
+    def _register(self, ec2: Any, machine: Machine) -> str:
+        name, device = IMAGES[machine.system], ROOT_DEVICES[machine.system]
         image = self._images["system"]
-        volume_id = ec2.create_volume(AvailabilityZone=f"{region}a", Size=image.size_gib, VolumeType="gp3")["VolumeId"]
+        volume_id = ec2.create_volume(AvailabilityZone=f"{machine.region}a", Size=image.size_gib, VolumeType="gp3")["VolumeId"]
         self._import(volume_id, image)
-        snapshot_id = ec2.create_snapshot(VolumeId=volume_id, Description=f"Root disk of {IMAGE_NAME}")["SnapshotId"]
+        snapshot_id = ec2.create_snapshot(VolumeId=volume_id, Description=f"Root disk of {name}")["SnapshotId"]
         _until(
             lambda: ec2.describe_snapshots(SnapshotIds=[snapshot_id])["Snapshots"][0]["State"] == "completed",
             "the AMI's snapshot",
         )
         ec2.delete_volume(VolumeId=volume_id)
-        root = {"DeviceName": ROOT_DEVICE, "Ebs": {"SnapshotId": snapshot_id, "VolumeType": "gp3", "DeleteOnTermination": True}}
+        root = {"DeviceName": device, "Ebs": {"SnapshotId": snapshot_id, "VolumeType": "gp3", "DeleteOnTermination": True}}
         reply = ec2.register_image(
-            Name=IMAGE_NAME,
-            Description="Sample Linux 12",
+            Name=name,
+            Description="Sample Linux 12" if machine.system == "linux" else "Sample Windows Server 2022",
             Architecture="x86_64",
             VirtualizationType="hvm",
-            RootDeviceName=ROOT_DEVICE,
+            RootDeviceName=device,
             BlockDeviceMappings=[root],
+            BillingProducts=[WINDOWS_PRODUCT] if machine.system == "windows" else [],
         )
         return str(reply["ImageId"])
 
 
-def _unless_there(make: Callable[[], Any]) -> None:
-    try:
-        make()
-    except ClientError as error:
-        code = error.response["Error"]["Code"]
-        if code not in ("EntityAlreadyExists", "LimitExceeded") and not code.endswith("Duplicate"):
-            raise
+def _encryption(machine: Machine) -> dict[str, Any]:
+    """What a block device mapping says of it. The default key is the one used where none is named."""
+    if not machine.encryption:
+        return {}
+    return {"Encrypted": True} | ({} if machine.encryption == DEFAULT_KEY else {"KmsKeyId": machine.encryption})
 
 
 def _instance_named(ec2: Any, name: str) -> str | None:

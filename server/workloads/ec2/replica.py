@@ -1,6 +1,7 @@
 """Copies of a point's snapshots in another Region or account.
 
-``check`` (nothing is made when it cannot succeed) → another account: ``share`` → ``granted`` → ``copy`` → ``wait`` → ``tidy``.
+``check`` (nothing is made when it cannot succeed) → another account: ``share`` → ``granted`` → ``copy`` → ``wait`` → ``tidy``,
+or ``failed``.
 CopySnapshot knows no client token: it follows the rules of ``intent``; a copy says by its tags which task and disk it is for.
 """
 
@@ -11,7 +12,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Final
 
-from server.domain.errors import AwsError, AwsLimit, AwsNotFound, AwsRejected, LegImpossible, Throttled, Unavailable
+from server.domain.errors import AwsLimit, AwsNotFound, AwsRejected, LegImpossible, Throttled, Unavailable
 from server.domain.replicas import KeyUsage
 from server.domain.workload import Place
 from server.ports import Aws, Clock, ReplicaJob, Step
@@ -60,13 +61,15 @@ def step(aws: Aws, clock: Clock, job: ReplicaJob, memo: Json) -> Step:
 
 
 def abandon(aws: Aws, clock: Clock, job: ReplicaJob) -> None:
-    """Delete what was copied, and close the source again."""
+    """Delete what was copied, and close the source again; the first refusal is raised at the end."""
     sweep.abandon_snapshots(aws, clock, job.target, job.token)
     if job.target_aws_account_id is None:
         return
     volumes = job.document["volumes"]
     keys = sorted({v["kmsKeyId"] for v in volumes if v.get("kmsKeyId")})  # a snapshot has its volume's key
-    sharing.close(aws, job, [v["snapshotId"] for v in volumes], keys)
+    refusals = sharing.close(aws, job, [v["snapshotId"] for v in volumes], keys)
+    if refusals:
+        raise refusals[0]
 
 
 def _check(run: _Run) -> Step:
@@ -208,9 +211,10 @@ def _wait(run: _Run) -> Step:
     failed = next((seen[i] for i in sorted(ours & seen.keys()) if seen[i]["State"] == "error"), None)
     age = run.now - run.memo["copiedAt"]
     missing = sorted(ours - seen.keys())
-    if failed is not None or (missing and age > SETTLE + FRESH):
-        abandon(run.aws, run.clock, run.job)
-        raise _failed(run, failed) if failed is not None else _vanished(run, missing)
+    if failed is not None:
+        return run.next("failed", "A copy failed; the others are removed.", 0.9, failure=_failure(run, failed))
+    if missing and age > SETTLE + FRESH:
+        return run.next("failed", "A copy is gone; the others are removed.", 0.9, failure=_vanished(run, missing))
     ready = [i for i in ours & seen.keys() if seen[i]["State"] == "completed"]
     if len(ready) < len(ours):
         done = sum(snapshot.percent(seen.get(i)) for i in ours) / len(ours)
@@ -220,13 +224,20 @@ def _wait(run: _Run) -> Step:
     return run.next("tidy", f"{len(ours)} copies completed in {run.job.target.region}.", 0.95, targetKeys=keys)
 
 
+def _failed(run: _Run) -> Step:
+    """In a step of its own, so that trouble with the cleaning hides no reason."""
+    abandon(run.aws, run.clock, run.job)
+    raise AwsRejected(run.memo["failure"]["message"], operation="ec2:CopySnapshot", remedy=run.memo["failure"]["remedy"])
+
+
 def _tidy(run: _Run) -> Step:
-    if run.crosses:
-        sharing.close(run.aws, run.job, [s["snapshotId"] for s in run.sources.values()], run.memo["keys"])
+    snapshot_ids = [source["snapshotId"] for source in run.sources.values()]
+    left = sharing.close(run.aws, run.job, snapshot_ids, run.memo["keys"]) if run.crosses else []
     volumes = [_replicated(run, v) for v in run.job.document["volumes"]]
     document = {**run.job.document, "volumes": volumes, "copiedFrom": run.job.source.region}
     text = f"{len(volumes)} replica{'s' if len(volumes) > 1 else ''} in {run.job.target.region}."
-    return Step(memo=document, done=True, message=text, progress=1.0)
+    warnings = tuple(f"Access given for the copy could not be taken back: {refusal.sentence()}" for refusal in left)
+    return Step(memo=document, done=True, message=text, progress=1.0, warnings=warnings)
 
 
 def _replicated(run: _Run, record: Mapping[str, Any]) -> Json:
@@ -244,6 +255,7 @@ PHASES: Final[Mapping[str, Callable[[_Run], Step]]] = MappingProxyType(
         "granted": _granted,
         "copy": _copy,
         "wait": _wait,
+        "failed": _failed,
         "tidy": _tidy,
     }
 )
@@ -273,7 +285,7 @@ def _copies(run: _Run) -> dict[str, list[Json]]:
     return copies
 
 
-def _failed(run: _Run, copy: Json) -> AwsError:
+def _failure(run: _Run, copy: Json) -> Json:
     job = run.job
     why = copy.get("StateMessage") or "AWS gives no reason"
     remedy = f"Check that the target's role may use the key chosen in {job.target.region}"
@@ -283,18 +295,11 @@ def _failed(run: _Run, copy: Json) -> AwsError:
         who = job.target.role_arn or f"account {job.target_aws_account_id or 'of the appliance'}"
         actions = ", ".join(f"kms:{name}" for name in sharing.OPERATIONS)
         remedy += f", and allow {who} {actions} in the policy of {', '.join(needed)}"
-    return AwsRejected(
-        f"The copy {copy['SnapshotId']} of {job.resource_name} in {job.target.region} failed: {why.rstrip('.')}.",
-        operation="ec2:CopySnapshot",
-        aws_code="error",
-        remedy=f"{remedy}.",
-    )
+    text = f"The copy {copy['SnapshotId']} of {job.resource_name} in {job.target.region} failed: {why.rstrip('.')}."
+    return {"message": text, "remedy": f"{remedy}."}
 
 
-def _vanished(run: _Run, missing: list[str]) -> AwsError:
-    return AwsNotFound(
-        f"{', '.join(missing)}, copied from {run.job.resource_name}, vanished in {run.job.target.region}: somebody deleted it.",
-        operation="ec2:DescribeSnapshots",
-        aws_code="InvalidSnapshot.NotFound",
-        remedy="Run the policy again.",
-    )
+def _vanished(run: _Run, missing: list[str]) -> Json:
+    where = run.job.target.region
+    text = f"{', '.join(missing)}, copied from {run.job.resource_name}, vanished in {where}: somebody deleted it."
+    return {"message": text, "remedy": "Run the policy again."}

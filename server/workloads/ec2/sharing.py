@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any, Final
 
-from server.domain.errors import AwsAccessDenied, AwsNotFound, AwsRejected
+from server.domain.errors import AwsAccessDenied, AwsError, AwsNotFound, AwsRejected
 from server.domain.workload import Place
 from server.ports import Aws, ReplicaJob
 from server.workloads.ec2.records import Json
@@ -83,19 +85,26 @@ def usable(aws: Aws, job: ReplicaJob, grants: list[Json]) -> bool:
     return True
 
 
-def close(aws: Aws, job: ReplicaJob, snapshot_ids: list[str], keys: list[str]) -> None:
-    """Take the permissions back. What is gone already is no error."""
+def close(aws: Aws, job: ReplicaJob, snapshot_ids: list[str], keys: list[str]) -> list[AwsError]:
+    """Take the permissions back; all are tried, the refusals returned. What is gone already is none."""
+    refusals: list[AwsError] = []
     for snapshot_id in snapshot_ids:
-        try:
+        with _noting(refusals):
             _permission(aws, job, snapshot_id, "remove")
-        except AwsNotFound:
-            continue
     for key in keys:
         for grant_id in _grants(aws, job, key):
-            try:
+            with _noting(refusals):
                 aws.call(_reader(job), "kms", "retire_grant", KeyId=key, GrantId=grant_id)
-            except AwsNotFound:
-                continue
+    return refusals
+
+
+@contextmanager
+def _noting(refusals: list[AwsError]) -> Iterator[None]:
+    try:
+        yield
+    except AwsError as refusal:
+        if not isinstance(refusal, AwsNotFound):
+            refusals.append(refusal)
 
 
 def _grants(aws: Aws, job: ReplicaJob, key: str) -> list[str]:

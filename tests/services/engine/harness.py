@@ -275,9 +275,14 @@ class Appliance:
         version = SlaTemplateVersion(id=uuid4(), template_id=template.id, version=1, since=now, terms=terms)
         storage = None
         if backup is not None:
-            places = (Location(default_id=backup.id), Location(default_id=archive.id) if archive else None)
-            made = {"backup": places[0], "archive": places[1], "created_at": now, "updated_at": now}
-            storage = StorageTemplate(id=uuid4(), name=f"{name} storage", **made)
+            storage = StorageTemplate(
+                id=uuid4(),
+                name=f"{name} storage",
+                backup=Location(default_id=backup.id),
+                archive=Location(default_id=archive.id) if archive else None,
+                created_at=now,
+                updated_at=now,
+            )
         policy = Policy(
             id=uuid4(),
             name=name,

@@ -285,9 +285,12 @@ def test_replicas_are_deleted_in_their_target_account(appliance: Appliance, monk
     )
     places: list[Place] = []
     real = appliance.cloud.workload.delete_snapshot
-    monkeypatch.setattr(
-        appliance.cloud.workload, "delete_snapshot", lambda where, document: (places.append(where), real(where, document))
-    )
+
+    def noted(where: Place, document: Mapping[str, Any]) -> None:
+        places.append(where)
+        real(where, document)
+
+    monkeypatch.setattr(appliance.cloud.workload, "delete_snapshot", noted)
     pass_days(appliance, 1)
     assert state(appliance, replica) is PointState.DELETED
     assert [(where.account_id, where.region) for where in places] == [(other.id, "eu-central-1")]

@@ -1,8 +1,8 @@
 import Box from "@cloudscape-design/components/box";
 import StatusIndicator, { type StatusIndicatorProps } from "@cloudscape-design/components/status-indicator";
-import type { ComplianceEntryPartsFragment, SlaState } from "../../api/generated";
+import type { ComplianceEntryPartsFragment, ComplianceState as State } from "../../api/generated";
 
-export const SLA_STATE: Record<SlaState, { type: StatusIndicatorProps.Type; text: string }> = {
+export const SLA_STATE: Record<State, { type: StatusIndicatorProps.Type; text: string }> = {
   MET: { type: "success", text: "Met" },
   MISSED: { type: "error", text: "Missed" },
   NOT_AVAILABLE: { type: "pending", text: "Not over yet" },

@@ -8,34 +8,48 @@ import SpaceBetween from "@cloudscape-design/components/space-between";
 import StatusIndicator, { type StatusIndicatorProps } from "@cloudscape-design/components/status-indicator";
 import Table from "@cloudscape-design/components/table";
 import { useState } from "react";
-import { TestPolicyConfigurationDocument, type CheckState, type TestPolicyConfigurationQuery } from "../../api/generated";
-import { useQuestion } from "../../api/useData";
+import { TestConfigurationDocument, type ConfigurationArea, type ConfigurationFinding, type TestConfigurationMutation } from "../../api/generated";
+import { useCommand } from "../../api/useData";
 import { ProblemAlert } from "../../ui/ProblemAlert";
 import { inputOf, type PolicyDraft } from "./draft";
 
-type Result = TestPolicyConfigurationQuery["testPolicyConfiguration"];
+type Result = TestConfigurationMutation["testConfiguration"];
 type Check = Result["checks"][number];
 
-const STATE: Record<CheckState, { type: StatusIndicatorProps.Type; text: string; urgency: number }> = {
+const STATE: Record<ConfigurationFinding, { type: StatusIndicatorProps.Type; text: string; urgency: number }> = {
   FAILED: { type: "error", text: "Fails", urgency: 0 },
   WARNING: { type: "warning", text: "Look at this", urgency: 1 },
-  OK: { type: "success", text: "Works", urgency: 2 },
+  PASSED: { type: "success", text: "Works", urgency: 2 },
+};
+
+const AREA: Record<ConfigurationArea, string> = {
+  POLICY: "Policy",
+  ACCOUNT: "Account",
+  PERMISSIONS: "Permissions",
+  REGION: "Region",
+  ENDPOINT: "Network",
+  REPLICA: "Replica target",
+  KEY: "KMS key",
+  REPOSITORY: "Repository",
+  GUEST: "Guest processing",
 };
 
 /** Tries out everything the policy needs before it is saved: roles, Regions, keys, repositories, instances. */
 export function ConfigurationTest({ draft, policyId }: { draft: PolicyDraft; policyId: string | null }) {
-  const test = useQuestion(TestPolicyConfigurationDocument);
+  const test = useCommand(TestConfigurationDocument);
   const [result, setResult] = useState<Result | null>(null);
   return (
     <Container
       header={
         <Header
           variant="h2"
-          description="Permissions of the roles, Regions, keys, repositories and the instances' agents are tried out. Nothing is changed."
+          description="Permissions of the roles, Regions, keys, repositories and the instances' agents are tried out. Nothing stays behind."
           actions={
             <Button
               loading={test.busy}
-              onClick={() => void test.run({ input: inputOf(draft), id: policyId }).then(({ data }) => setResult(data?.testPolicyConfiguration ?? null))}
+              onClick={() =>
+                void test.run({ input: { policy: inputOf(draft), id: policyId } }).then(({ data }) => setResult(data?.testConfiguration ?? null))
+              }
             >
               Test configuration
             </Button>
@@ -53,8 +67,7 @@ export function ConfigurationTest({ draft, policyId }: { draft: PolicyDraft; pol
 }
 
 function Outcome({ result }: { result: Result }) {
-  const checks = [...result.checks].sort((left, right) => STATE[left.state].urgency - STATE[right.state].urgency);
-  const missing = result.missingPermissions ? JSON.stringify(result.missingPermissions, null, 2) : null;
+  const checks = [...result.checks].sort((left, right) => STATE[left.finding].urgency - STATE[right.finding].urgency);
   return (
     <SpaceBetween size="m">
       <Table<Check>
@@ -68,13 +81,28 @@ function Outcome({ result }: { result: Result }) {
             header: "Result",
             minWidth: 120,
             cell: (check) => (
-              <StatusIndicator wrapText={false} type={STATE[check.state].type}>
-                {STATE[check.state].text}
+              <StatusIndicator wrapText={false} type={STATE[check.finding].type}>
+                {STATE[check.finding].text}
               </StatusIndicator>
             ),
           },
-          { id: "subject", header: "Of", isRowHeader: true, minWidth: 120, cell: (check) => check.subject },
-          { id: "what", header: "What", minWidth: 130, cell: (check) => check.what },
+          { id: "area", header: "What", minWidth: 120, cell: (check) => AREA[check.area] },
+          {
+            id: "subject",
+            header: "Of",
+            isRowHeader: true,
+            minWidth: 130,
+            cell: (check) => (
+              <div>
+                {check.subject}
+                {check.account && check.account !== check.subject && (
+                  <Box color="text-body-secondary" fontSize="body-s">
+                    {check.account}
+                  </Box>
+                )}
+              </div>
+            ),
+          },
           {
             id: "message",
             header: "Found",
@@ -89,17 +117,30 @@ function Outcome({ result }: { result: Result }) {
         ]}
         empty="Nothing had to be tried."
       />
-      {missing && (
-        <ExpandableSection
-          defaultExpanded
-          headerText="Missing permissions"
-          headerDescription="Attach this IAM policy to the roles named above, then test again."
-          headerActions={<CopyToClipboard copyButtonText="Copy" copySuccessText="Copied" copyErrorText="Could not copy" textToCopy={missing} />}
-          variant="container"
-        >
-          <pre className="hf-log hf-document">{missing}</pre>
-        </ExpandableSection>
-      )}
+      {result.missingPolicy && <Permissions title="Missing permissions" note="Of all roles together, as one IAM policy." document={result.missingPolicy} open />}
+      {result.missingPermissions.length > 1 &&
+        result.missingPermissions.map((each) => (
+          <Permissions
+            key={each.account}
+            title={`Missing in ${each.account}`}
+            note={each.roleArn ? `Attach it to ${each.roleArn}.` : "Attach it to the appliance's own role."}
+            document={each.document}
+          />
+        ))}
     </SpaceBetween>
+  );
+}
+
+function Permissions({ title, note, document, open = false }: { title: string; note: string; document: string; open?: boolean }) {
+  return (
+    <ExpandableSection
+      variant="container"
+      defaultExpanded={open}
+      headerText={title}
+      headerDescription={`${note} Then test again.`}
+      headerActions={<CopyToClipboard copyButtonText="Copy" copySuccessText="Copied" copyErrorText="Could not copy" textToCopy={document} />}
+    >
+      <pre className="hf-log hf-document">{document}</pre>
+    </ExpandableSection>
   );
 }

@@ -1,79 +1,190 @@
 import { useCollection } from "@cloudscape-design/collection-hooks";
 import Box from "@cloudscape-design/components/box";
 import Button from "@cloudscape-design/components/button";
+import Container from "@cloudscape-design/components/container";
+import ExpandableSection from "@cloudscape-design/components/expandable-section";
 import Header from "@cloudscape-design/components/header";
+import KeyValuePairs from "@cloudscape-design/components/key-value-pairs";
 import Pagination from "@cloudscape-design/components/pagination";
-import Table from "@cloudscape-design/components/table";
-import type { EstimatePolicyQuery } from "../../api/generated";
+import SpaceBetween from "@cloudscape-design/components/space-between";
+import Table, { type TableProps } from "@cloudscape-design/components/table";
+import type { CostPartsFragment, Leg } from "../../api/generated";
+import { LEGS } from "../../format/calendar";
 import { usd } from "../../format/money";
-import { local } from "../../format/time";
+import { gib } from "../../format/size";
+import { count } from "../../format/text";
 import { EmptyState } from "../../ui/EmptyState";
 import { LegName } from "../../ui/LegName";
 import { saveText } from "../../ui/saveText";
 
-type Estimate = EstimatePolicyQuery["estimatePolicy"];
-type Line = Estimate["lines"][number];
+type Row = CostPartsFragment["rows"][number];
+interface Line {
+  readonly key: string;
+  readonly name: string;
+  readonly line: Row["lines"][number];
+}
 
-const LINES_PER_PAGE = 20;
+const ROWS_PER_PAGE = 10;
 
-/** What the policy is expected to cost a month, line by line, to look at and to take along. */
-export function EstimateTable({ estimate, name }: { estimate: Estimate; name: string }) {
-  const { items, collectionProps, paginationProps } = useCollection(estimate.lines, {
-    pagination: { pageSize: LINES_PER_PAGE },
-    sorting: {},
-  });
+/** What a policy is expected to cost a month: in all, by instance, line by line, and what that rests on. */
+export function EstimateTable({ estimate, name }: { estimate: CostPartsFragment; name: string }) {
   return (
-    <Table<Line>
+    <SpaceBetween size="l">
+      <Container
+        header={
+          <Header
+            variant="h2"
+            description="A month, once everything that is kept has filled up. List prices, before tax and discounts."
+            actions={
+              <Button iconName="download" onClick={() => saveText(`${name}-cost.csv`, estimate.csv, "text/csv")}>
+                Download as CSV
+              </Button>
+            }
+          >
+            Expected cost: {usd(estimate.usd)}
+          </Header>
+        }
+      >
+        <KeyValuePairs
+          columns={4}
+          items={estimate.legs.map(({ leg, usd: amount, parts }) => ({
+            label: <LegName leg={leg} />,
+            value: (
+              <div>
+                <Box variant="h3" tagOverride="div">
+                  {usd(amount)}
+                </Box>
+                {parts.map((part) => (
+                  <Box key={part.component} color="text-body-secondary" fontSize="body-s">
+                    {COMPONENT[part.component]}: {usd(part.usd)}
+                  </Box>
+                ))}
+              </div>
+            ),
+          }))}
+        />
+        {estimate.legs.length === 0 && (
+          <EmptyState title="Nothing to estimate yet" text="Once the policy covers instances and makes something of them, its cost is shown here." />
+        )}
+      </Container>
+      <ByInstance estimate={estimate} />
+      <LineByLine estimate={estimate} />
+      <Basis estimate={estimate} />
+    </SpaceBetween>
+  );
+}
+
+const COMPONENT: Record<CostPartsFragment["legs"][number]["parts"][number]["component"], string> = {
+  STORAGE: "Storage",
+  BASE: "Held for the next backup",
+  TRANSFER: "Transfer",
+  REQUESTS: "Requests",
+  EARLY_DELETION: "Early deletion",
+};
+
+function ByInstance({ estimate }: { estimate: CostPartsFragment }) {
+  const legs = LEGS.filter((leg) => estimate.legs.some((each) => each.leg === leg));
+  const { items, collectionProps, paginationProps } = useCollection(estimate.rows, { pagination: { pageSize: ROWS_PER_PAGE }, sorting: {} });
+  const columns: TableProps.ColumnDefinition<Row>[] = [
+    { id: "name", header: "Instance", sortingField: "name", isRowHeader: true, cell: (row) => row.name },
+    { id: "region", header: "Region", sortingField: "region", cell: (row) => <span className="hf-nowrap">{row.region}</span> },
+    { id: "size", header: "Size", sortingField: "sizeBytes", cell: (row) => <span className="hf-number">{gib(row.sizeBytes)}</span> },
+    {
+      id: "change",
+      header: "Changes a day",
+      cell: (row) =>
+        row.measured && row.change !== null ? (
+          <span className="hf-number">{row.change.toLocaleString("en-US", { maximumFractionDigits: 1 })} %</span>
+        ) : (
+          <Box color="text-body-secondary">{estimate.assumptions.change} %, assumed</Box>
+        ),
+    },
+    ...legs.map((leg) => ({ id: leg, header: <LegName leg={leg} />, cell: (row: Row) => <span className="hf-number">{usd(of(row, leg))}</span> })),
+    { id: "usd", header: "A month", sortingField: "usd", cell: (row) => <b className="hf-number">{usd(row.usd)}</b> },
+  ];
+  if (estimate.rows.length === 0) return null;
+  return (
+    <Table<Row>
       {...collectionProps}
       variant="container"
       wrapLines
       header={
         <Header
           variant="h2"
-          counter={`(about ${usd(estimate.totalUsd)} a month)`}
-          description={`Prices of ${local(estimate.priceDate).split(",")[0]}, ${estimate.priceSource}.`}
-          actions={
-            <Button iconName="download" onClick={() => saveText(`${name}-cost.csv`, estimate.csv, "text/csv")}>
-              Download as CSV
-            </Button>
+          counter={`(${estimate.resourceCount.toLocaleString("en-US")})`}
+          description={
+            estimate.rows.length < estimate.resourceCount ? `The ${estimate.rows.length} dearest are shown; the download has all.` : undefined
           }
         >
-          Expected cost
+          By instance
         </Header>
       }
       items={items}
-      columnDefinitions={[
-        { id: "resource", header: "Instance", isRowHeader: true, sortingComparator: (left, right) => nameOf(left).localeCompare(nameOf(right)), cell: nameOf },
-        { id: "leg", header: "For", cell: (line) => (line.leg ? <LegName leg={line.leg} /> : "–") },
-        { id: "what", header: "What", minWidth: 180, cell: (line) => line.what },
-        {
-          id: "quantity",
-          header: "Quantity",
-          cell: (line) => (
-            <span className="hf-number">
-              {line.quantity.toLocaleString("en-US", { maximumFractionDigits: 2 })} {line.unit}
-            </span>
-          ),
-        },
-        { id: "usd", header: "A month", sortingField: "usdPerMonth", cell: (line) => <span className="hf-number">{usd(line.usdPerMonth)}</span> },
-      ]}
-      pagination={estimate.lines.length > LINES_PER_PAGE && <Pagination {...paginationProps} />}
-      footer={
-        estimate.totals.length > 0 && (
-          <div className="hf-legend-row">
-            {estimate.totals.map((total) => (
-              <Box key={`${total.leg} ${total.what}`} fontSize="body-s">
-                {total.what}: <b>{usd(total.usdPerMonth)}</b>
-              </Box>
-            ))}
-          </div>
-        )
-      }
-      empty={<EmptyState title="Nothing to estimate yet" text="Once the policy covers instances and makes something of them, its cost is shown here." />}
+      trackBy="resourceId"
+      columnDefinitions={columns}
+      pagination={estimate.rows.length > ROWS_PER_PAGE && <Pagination {...paginationProps} />}
     />
   );
 }
 
-function nameOf(line: Line): string {
-  return line.resource?.name ?? "All";
+function of(row: Row, leg: Leg): number {
+  return row.legs.find((each) => each.leg === leg)?.usd ?? 0;
+}
+
+function LineByLine({ estimate }: { estimate: CostPartsFragment }) {
+  const lines: Line[] = estimate.rows.flatMap((row) => row.lines.map((line, index) => ({ key: `${row.resourceId} ${index}`, name: row.name, line })));
+  const { items, collectionProps, paginationProps } = useCollection(lines, { pagination: { pageSize: ROWS_PER_PAGE }, sorting: {} });
+  if (lines.length === 0) return null;
+  return (
+    <ExpandableSection variant="container" headerText="Line by line" headerCounter={`(${lines.length.toLocaleString("en-US")})`}>
+      <Table<Line>
+        {...collectionProps}
+        variant="embedded"
+        contentDensity="compact"
+        wrapLines
+        items={items}
+        trackBy="key"
+        columnDefinitions={[
+          { id: "name", header: "Instance", sortingField: "name", isRowHeader: true, cell: ({ name }) => name },
+          { id: "leg", header: "For", cell: ({ line }) => <LegName leg={line.leg} /> },
+          { id: "what", header: "What", minWidth: 200, cell: ({ line }) => line.what },
+          {
+            id: "quantity",
+            header: "Quantity",
+            cell: ({ line }) => (
+              <span className="hf-number">
+                {line.quantity.toLocaleString("en-US", { maximumFractionDigits: 2 })} {line.unit}
+              </span>
+            ),
+          },
+          { id: "usd", header: "A month", cell: ({ line }) => <span className="hf-number">{usd(line.usd)}</span> },
+        ]}
+        pagination={lines.length > ROWS_PER_PAGE && <Pagination {...paginationProps} />}
+      />
+    </ExpandableSection>
+  );
+}
+
+function Basis({ estimate }: { estimate: CostPartsFragment }) {
+  const { assumptions, prices } = estimate;
+  return (
+    <ExpandableSection variant="container" headerText="What this rests on">
+      <ul className="hf-sentences">
+        <li>
+          {count(estimate.measuredCount, "instance")} measured by their backups. For the others: {assumptions.used} % of a disk holds data,{" "}
+          {assumptions.change} % of it changes a day, {assumptions.stored} % of what is read is left when it is stored.
+        </li>
+        {prices.map((each) => (
+          <li key={each.region}>
+            {each.title || each.region}: {each.source === "PRICE_LIST" ? "prices of the AWS price list" : "prices that came with Holdfast"}, {each.published}
+            {each.exact ? "." : "; this Region's own prices are unknown, so those of a dear one are used."}
+          </li>
+        ))}
+        {estimate.notes.map((note) => (
+          <li key={note}>{note}</li>
+        ))}
+      </ul>
+      
+    </ExpandableSection>
+  );
 }

@@ -1,35 +1,36 @@
-import { useMemo, useState } from "react";
-import Button from "@cloudscape-design/components/button";
-import ButtonDropdown from "@cloudscape-design/components/button-dropdown";
+import { useMemo } from "react";
+import Alert from "@cloudscape-design/components/alert";
+import Box from "@cloudscape-design/components/box";
 import Container from "@cloudscape-design/components/container";
 import Header from "@cloudscape-design/components/header";
-import KeyValuePairs from "@cloudscape-design/components/key-value-pairs";
+import KeyValuePairs, { type KeyValuePairsProps } from "@cloudscape-design/components/key-value-pairs";
 import SpaceBetween from "@cloudscape-design/components/space-between";
-import StatusIndicator from "@cloudscape-design/components/status-indicator";
-import Tabs from "@cloudscape-design/components/tabs";
+import Tabs, { type TabsProps } from "@cloudscape-design/components/tabs";
 import { useNavigate, useParams } from "react-router";
-import { PolicyDetailDocument, ScopeCandidatesDocument } from "../../api/generated";
-import { useAllPages, useData } from "../../api/useData";
+import { PolicyChoicesDocument, PolicyDetailDocument } from "../../api/generated";
+import { useData } from "../../api/useData";
 import { Page } from "../../app/page";
 import { paths } from "../../app/paths";
-import { dayName, ordinalName } from "../../format/schedule";
-import { upcomingRuns } from "../../format/upcoming";
+import { dayName, ordinalName } from "../../format/calendar";
 import { StateIndicator } from "../../ui/indicators";
 import { ProblemAlert } from "../../ui/ProblemAlert";
 import { RouterLink } from "../../ui/RouterLink";
 import { useTab } from "../../ui/useTab";
 import { Waiting } from "../../ui/Waiting";
-import { useNow, When } from "../../ui/When";
+import { When } from "../../ui/When";
 import NotFound from "../NotFound";
 import { SessionTable } from "../sessions/Sessions";
-import { DeletePolicy } from "./DeletePolicy";
-import { draftOf, inWords, type PolicyDetail } from "./draft";
-import { RunHealthCheck } from "./RunHealthCheck";
-import { RunPolicy } from "./RunPolicy";
-import { ScopePreview } from "./ScopePreview";
-import { useSwitchPolicy } from "./useSwitchPolicy";
-
-const PREVIEWED = 2_000;
+import { ComplianceTab } from "./Compliance";
+import { CostTab } from "./CostTab";
+import { CoveredTable } from "./CoveredTable";
+import { draftOf, inputOf, type PolicyDetail } from "./draft";
+import { ForecastTab } from "./ForecastTab";
+import { PolicyActions } from "./PolicyActions";
+import { EnabledIndicator } from "./policyColumns";
+import { RunCalendar } from "./RunCalendar";
+import { settingSentences } from "./settingWords";
+import { Keeps } from "./wizard/SchedulePreview";
+import { usePreview, type PreviewAnswer } from "./wizard/usePreview";
 
 export default function PolicyPage() {
   const { id = "" } = useParams();
@@ -38,7 +39,7 @@ export default function PolicyPage() {
   const policy = node?.__typename === "Policy" ? node : null;
   if (answer.problem?.code === "NOT_FOUND" || (answer.data && !policy)) return <NotFound what="policy" />;
   return (
-    <Page title={policy?.name ?? "Policy"} above={[{ text: "Policies", href: paths.policies }]}>
+    <Page title={policy?.name ?? "Policy"} above={[{ text: "Policies", href: policy?.kind === "SLA" ? `${paths.policies}?tab=sla` : paths.policies }]}>
       {answer.problem && <ProblemAlert header="The policy cannot be shown" problem={answer.problem} onRetry={answer.refresh} />}
       {answer.loading && <Waiting />}
       {policy && <Detail policy={policy} onChanged={answer.refresh} />}
@@ -46,155 +47,119 @@ export default function PolicyPage() {
   );
 }
 
+const TABS = ["overview", "resources", "compliance", "forecast", "cost", "sessions"] as const;
+
 function Detail({ policy, onChanged }: { policy: PolicyDetail; onChanged: () => void }) {
-  const [tab, setTab] = useTab(["overview", "resources", "sessions"]);
-  const [asking, setAsking] = useState<"run" | "health" | "delete" | null>(null);
+  const [tab, setTab] = useTab([...TABS]);
   const navigate = useNavigate();
-  const switching = useSwitchPolicy();
+  const draft = useMemo(() => draftOf(policy, "UTC"), [policy]);
+  const input = useMemo(() => inputOf(draft), [draft]);
+  const preview = usePreview(input, policy.id);
+  const timeZone = policy.schedule?.timezone;
+  const tabs: TabsProps.Tab[] = [
+    { id: "overview", label: "Overview", content: tab === "overview" && <Overview policy={policy} preview={preview} /> },
+    { id: "resources", label: "Resources", content: tab === "resources" && <CoveredTable answer={preview} linked /> },
+    ...(policy.kind === "SLA" ? [{ id: "compliance", label: "Compliance", content: tab === "compliance" && <ComplianceTab policyId={policy.id} /> }] : []),
+    { id: "forecast", label: "Forecast", content: tab === "forecast" && <ForecastTab policyId={policy.id} timeZone={timeZone} /> },
+    { id: "cost", label: "Cost", content: tab === "cost" && <CostTab policy={policy} /> },
+    { id: "sessions", label: "Sessions", content: tab === "sessions" && <SessionTable policyId={policy.id} /> },
+  ];
   return (
     <SpaceBetween size="l">
       <Header
         variant="h1"
         description={policy.description || undefined}
-        actions={
-          <SpaceBetween direction="horizontal" size="xs">
-            <ButtonDropdown
-              loading={switching.busy}
-              items={[
-                { id: "edit", text: "Edit" },
-                {
-                  id: "health",
-                  text: "Run health check now",
-                  disabled: !policy.repository,
-                  disabledReason: policy.repository ? undefined : "It makes no backups.",
-                },
-                { id: "switch", text: policy.enabled ? "Disable" : "Enable" },
-                { id: "delete", text: "Delete" },
-              ]}
-              onItemClick={({ detail }) => {
-                if (detail.id === "edit") void navigate(paths.editPolicy(policy.id));
-                if (detail.id === "switch") void switching.run(policy).then(onChanged);
-                if (detail.id === "health") setAsking("health");
-                if (detail.id === "delete") setAsking("delete");
-              }}
-            >
-              Actions
-            </ButtonDropdown>
-            <Button variant="primary" onClick={() => setAsking("run")}>
-              Run now
-            </Button>
-          </SpaceBetween>
-        }
+        actions={<PolicyActions policy={policy} onChanged={onChanged} onDeleted={() => void navigate(paths.policies)} />}
       >
         {policy.name}
       </Header>
       <Container header={<Header variant="h2">Summary</Header>}>
-        <KeyValuePairs
-          columns={4}
-          items={[
-            {
-              label: "Status",
-              value: policy.enabled ? (
-                <StatusIndicator wrapText={false} type="success">Enabled</StatusIndicator>
-              ) : (
-                <StatusIndicator wrapText={false} type="stopped">Disabled</StatusIndicator>
-              ),
-            },
-            { label: "Resources", value: policy.resourceCount.toLocaleString("en-US") },
-            { label: "Repository", value: policy.repository?.name ?? "Snapshots only" },
-            { label: "AWS account", value: policy.scope.account.name },
-            { label: "Next run", value: <When at={policy.nextRunAt} none={policy.enabled ? "By hand only" : "Disabled"} /> },
-            {
-              label: "Last run",
-              value: policy.lastSession ? (
-                <RouterLink to={paths.session(policy.lastSession.id)}>
-                  <StateIndicator state={policy.lastSession.state} />
-                </RouterLink>
-              ) : (
-                "Never"
-              ),
-            },
-            { label: "Verification", value: policy.repository ? (policy.verify ? "After each backup" : "Off") : "No backups" },
-            {
-              label: "Health check",
-              value: policy.healthCheck
-                ? `${ordinalName(policy.healthCheck.ordinal)} ${dayName(policy.healthCheck.weekday)} of each month`
-                : policy.repository
-                  ? "By hand only"
-                  : "No backups",
-            },
-            { label: "Priority", value: String(policy.priority) },
-            { label: "Created", value: <When at={policy.createdAt} /> },
-          ]}
-        />
+        <KeyValuePairs columns={4} items={summaryOf(policy)} />
       </Container>
-      <Tabs
-        activeTabId={tab}
-        onChange={({ detail }) => setTab(detail.activeTabId)}
-        tabs={[
-          { id: "overview", label: "In plain words", content: tab === "overview" && <InWords policy={policy} /> },
-          { id: "resources", label: "Resources", content: tab === "resources" && <Covered policy={policy} /> },
-          { id: "sessions", label: "Sessions", content: tab === "sessions" && <SessionTable policyId={policy.id} /> },
-        ]}
-      />
-      {asking === "run" && <RunPolicy policy={policy} onClose={() => setAsking(null)} />}
-      {asking === "health" && <RunHealthCheck policy={policy} onClose={() => setAsking(null)} />}
-      {asking === "delete" && (
-        <DeletePolicy policy={policy} onClose={() => setAsking(null)} onDeleted={() => void navigate(paths.policies)} />
-      )}
+      <Tabs activeTabId={tab} onChange={({ detail }) => setTab(detail.activeTabId)} tabs={tabs} />
     </SpaceBetween>
   );
 }
 
-function InWords({ policy }: { policy: PolicyDetail }) {
-  const draft = useMemo(() => draftOf(policy, "UTC"), [policy]);
-  const names = new Map([...policy.scope.resources, ...policy.scope.excludedResources].map((resource) => [resource.id, resource.name]));
-  const now = useNow(60_000);
-  const runs = policy.enabled && policy.schedule && policy.nextRunAt ? upcomingRuns(policy.schedule, Math.max(now, Date.parse(policy.nextRunAt) - 1), 5) : [];
-  return (
-    <div className="hf-attention">
-      <Container fitHeight header={<Header variant="h2">What it does</Header>}>
-        <ul className="hf-sentences">
-          {inWords(draft, { resources: names, repository: policy.repository?.name ?? null }).map((sentence) => (
-            <li key={sentence}>{sentence}</li>
-          ))}
-        </ul>
-      </Container>
-      <Container fitHeight header={<Header variant="h2">Next runs</Header>}>
-        {runs.length === 0 ? (
-          policy.enabled ? (
-            "Only when started by hand."
-          ) : (
-            "None while it is disabled."
-          )
-        ) : (
-          <ul className="hf-concerns">
-            {runs.map((run) => (
-              <li key={run.at}>
-                <When at={run.at} />
-                <span>{run.backup ? "Snapshot and backup" : "Snapshot"}</span>
-              </li>
-            ))}
-          </ul>
-        )}
-      </Container>
-    </div>
-  );
+function summaryOf(policy: PolicyDetail): KeyValuePairsProps.Pair[] {
+  const sla = policy.kind === "SLA";
+  const check = policy.healthCheck;
+  return [
+    { label: "Status", value: <EnabledIndicator enabled={policy.enabled} /> },
+    { label: "Instances", value: policy.resourceCount.toLocaleString("en-US") },
+    { label: "AWS account", value: policy.scope.account.name },
+    { label: "Regions", value: policy.scope.regions.join(", ") },
+    { label: "Next run", value: <When at={policy.nextRunAt} none={policy.enabled ? "By hand only" : "Disabled"} /> },
+    {
+      label: "Last run",
+      value: policy.lastSession ? (
+        <RouterLink to={paths.session(policy.lastSession.id)}>
+          <StateIndicator state={policy.lastSession.state} />
+        </RouterLink>
+      ) : (
+        "Never"
+      ),
+    },
+    ...(sla
+      ? [
+          {
+            label: "SLA template",
+            value: policy.slaTemplate ? <RouterLink to={paths.slaTemplate(policy.slaTemplate.id)}>{policy.slaTemplate.name}</RouterLink> : "–",
+          },
+          {
+            label: "Storage template",
+            value: policy.storageTemplate ? (
+              <RouterLink to={paths.storageTemplate(policy.storageTemplate.id)}>{policy.storageTemplate.name}</RouterLink>
+            ) : (
+              "Snapshots only"
+            ),
+          },
+        ]
+      : [
+          {
+            label: "Repository",
+            value: policy.repository ? <RouterLink to={paths.repository(policy.repository.id)}>{policy.repository.name}</RouterLink> : "Snapshots only",
+          },
+          {
+            label: "Health check",
+            value: check ? `${ordinalName(check.ordinal)} ${dayName(check.weekday)} of each month` : policy.repository ? "By hand only" : "No backups",
+          },
+        ]),
+    { label: "Priority", value: `${policy.priority} of the ${sla ? "SLA" : "scheduled"} policies` },
+    { label: "Created", value: <When at={policy.createdAt} /> },
+  ];
 }
 
-function Covered({ policy }: { policy: PolicyDetail }) {
+function Overview({ policy, preview: { preview, problem } }: { policy: PolicyDetail; preview: PreviewAnswer }) {
+  const choices = useData(PolicyChoicesDocument, {});
   const draft = useMemo(() => draftOf(policy, "UTC"), [policy]);
-  const accountId = policy.scope.account.id;
-  const candidates = useAllPages(
-    ScopeCandidatesDocument,
-    (after) => ({ accountId, after }),
-    ({ resources }) => ({
-      items: resources.edges.map((edge) => edge.node),
-      next: resources.pageInfo.hasNextPage ? (resources.pageInfo.endCursor ?? null) : null,
-      total: resources.totalCount,
-    }),
-    accountId,
-    PREVIEWED,
+  const runs = policy.enabled ? (preview?.nextRuns ?? []) : [];
+  return (
+    <SpaceBetween size="l">
+      {problem && !preview && <ProblemAlert header="What it does cannot be worked out" problem={problem} />}
+      {preview?.warnings.map((warning) => (
+        <Alert key={warning} type="warning">
+          {warning}
+        </Alert>
+      ))}
+      <Container header={<Header variant="h2">Next runs</Header>}>
+        {runs.length > 0 ? (
+          <RunCalendar runs={runs} timeZone={policy.schedule?.timezone} daysShown={14} />
+        ) : (
+          <Box color="text-body-secondary">{policy.enabled ? "Only when started by hand." : "None while it is disabled."}</Box>
+        )}
+      </Container>
+      <div className="hf-attention">
+        <Container fitHeight header={<Header variant="h2">What it does</Header>}>
+          <ul className="hf-sentences">
+            {preview && <li>{preview.scheduleText}</li>}
+            {choices.data && settingSentences(draft, choices.data).map((sentence) => <li key={sentence}>{sentence}</li>)}
+          </ul>
+        </Container>
+        <Container fitHeight header={<Header variant="h2">What it keeps</Header>}>
+          {preview && <Keeps keeps={preview.keeps} />}
+        </Container>
+      </div>
+    </SpaceBetween>
   );
-  return <ScopePreview draft={draft} candidates={candidates} rank={policy} />;
 }

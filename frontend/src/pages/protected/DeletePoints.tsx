@@ -66,7 +66,7 @@ export function DeletePoints({ points, onClose, onStarted }: DeletePointsProps) 
         ))}
         {points.length > NAMED && <li>and {points.length - NAMED} more</li>}
       </ul>
-      {points.some((point) => point.leg === "SNAPSHOT") && <div>Snapshots are deleted in AWS.</div>}
+      {points.some((point) => point.leg === "SNAPSHOT" || point.leg === "REPLICA") && <div>Snapshots and replicas are deleted in AWS.</div>}
       {stored > 0 && (
         <div>Up to {size(stored)} in the repository are freed by its next garbage collections; data that other restore points share stays.</div>
       )}

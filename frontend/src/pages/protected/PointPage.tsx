@@ -13,6 +13,7 @@ import { count } from "../../format/text";
 import { gib, size } from "../../format/size";
 import { local } from "../../format/time";
 import { LEG, RETRIEVAL_MODE, STORAGE_CLASS } from "../../format/words";
+import { FlagBadges } from "../../ui/FlagBadges";
 import { LegBadge } from "../../ui/indicators";
 import { ProblemAlert } from "../../ui/ProblemAlert";
 import { RouterLink } from "../../ui/RouterLink";
@@ -62,7 +63,7 @@ function Summary({ point }: { point: PointDetail }) {
       value: point.repository ? <RouterLink to={paths.repository(point.repository.id)}>{point.repository.name}</RouterLink> : `AWS, ${point.region}`,
     },
     { label: "Size", value: gib(point.sizeBytes) },
-    { label: "Made by", value: point.policy ? <RouterLink to={paths.policy(point.policy.id)}>{point.policy.name}</RouterLink> : "–" },
+    { label: "Made by", value: point.manual ? "Hand" : point.policy ? <RouterLink to={paths.policy(point.policy.id)}>{point.policy.name}</RouterLink> : "–" },
   ];
   if (point.repository) {
     items.push(
@@ -71,12 +72,21 @@ function Summary({ point }: { point: PointDetail }) {
       { label: "Last proven", value: <Proven point={point} /> },
     );
   }
+  if (!point.manual) items.push({ label: "Flags", value: <FlagBadges flags={point.flags} none="None" /> });
   items.push({ label: "Kept", value: <Kept point={point} /> });
   if (point.session) {
     items.push({ label: "Session", value: <RouterLink to={paths.session(point.session.id)}>{point.session.name}</RouterLink> });
   }
   if (point.source) {
-    items.push({ label: "Archived from", value: <RouterLink to={paths.point(point.source.id)}>Backup of {local(point.source.at)}</RouterLink> });
+    const replica = point.leg === "REPLICA";
+    items.push({
+      label: replica ? "Copy of" : "Archived from",
+      value: (
+        <RouterLink to={paths.point(point.source.id)}>
+          {replica ? "Snapshot" : "Backup"} of {local(point.source.at)}
+        </RouterLink>
+      ),
+    });
   }
   return (
     <Container header={<Header variant="h2">Summary</Header>}>

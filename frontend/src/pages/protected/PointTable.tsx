@@ -4,11 +4,13 @@ import { RestorePointsDocument, type Health, type Leg, type PointRowFragment, ty
 import { useData } from "../../api/useData";
 import { paths } from "../../app/paths";
 import { gib, size } from "../../format/size";
+import { LEGS } from "../../format/calendar";
 import { HEALTH, LEG } from "../../format/words";
 import { ListTable, type Choice, type Column } from "../../listing/ListTable";
 import type { ListShape } from "../../listing/address";
 import { useListView } from "../../listing/useListView";
 import { EmptyState } from "../../ui/EmptyState";
+import { FlagBadges } from "../../ui/FlagBadges";
 import { LegBadge } from "../../ui/indicators";
 import { RouterButton, RouterLink } from "../../ui/RouterLink";
 import { When } from "../../ui/When";
@@ -25,7 +27,7 @@ const shape: ListShape<RestorePointOrderField> = {
 const WHERE: Choice = {
   name: "where",
   label: "Place",
-  options: (["SNAPSHOT", "BACKUP", "ARCHIVE"] as const).map((value) => ({ value, label: LEG[value] })),
+  options: LEGS.map((value) => ({ value, label: LEG[value] })),
 };
 const HEALTH_CHOICE: Choice = {
   name: "health",
@@ -36,10 +38,12 @@ const HEALTH_CHOICE: Choice = {
 interface PointTableProps {
   readonly resourceId?: string;
   readonly repositoryId?: string;
+  /** Those made by hand, or those of policies; of a resource they are shown apart. */
+  readonly manual?: boolean;
 }
 
 /** Restore points, of one resource, in one repository or all, with what can be done with them. */
-export function PointTable({ resourceId, repositoryId }: PointTableProps) {
+export function PointTable({ resourceId, repositoryId, manual }: PointTableProps) {
   const list = useListView(shape);
   const [selected, setSelected] = useState<readonly PointRowFragment[]>([]);
   const { where, health } = list.view.choices;
@@ -52,6 +56,7 @@ export function PointTable({ resourceId, repositoryId }: PointTableProps) {
         search: list.view.search || undefined,
         resourceId,
         repositoryId,
+        manual,
         leg: where && where in LEG ? (where as Leg) : undefined,
         health: health && health in HEALTH ? (health as Health) : undefined,
         state: "AVAILABLE",
@@ -64,10 +69,10 @@ export function PointTable({ resourceId, repositoryId }: PointTableProps) {
   const present = items.filter((item) => selected.some((point) => point.id === item.id));
   return (
     <ListTable
-      title="Restore points"
+      title={manual ? "Manual snapshots" : "Restore points"}
       noun="restore point"
       variant="container"
-      columns={resourceId ? columns.filter((column) => column.id !== "resource") : columns}
+      columns={columns.filter((column) => !(resourceId && column.id === "resource") && !(manual && column.id === "flags"))}
       answer={answer}
       items={items}
       total={answer.data?.restorePoints.totalCount}
@@ -78,15 +83,20 @@ export function PointTable({ resourceId, repositoryId }: PointTableProps) {
       nameOf={(point) => `${point.resourceName}, ${LEG[point.leg]}`}
       selection={{ type: "multi", items: present, onChange: setSelected }}
       actions={<PointActions points={present} onStarted={() => setSelected([])} />}
-      empty={
-        <EmptyState
-          title="No restore point yet"
-          text={repositoryId ? "The first backup into this repository makes one." : "The first run of a policy that covers this makes one."}
-        >
-          <RouterButton to={paths.policies}>Go to policies</RouterButton>
-        </EmptyState>
-      }
+      empty={<Nothing repositoryId={repositoryId} manual={manual} />}
     />
+  );
+}
+
+function Nothing({ repositoryId, manual }: Pick<PointTableProps, "repositoryId" | "manual">) {
+  if (manual) return <EmptyState title="No manual snapshot" text="Take one before something risky: no policy touches it." />;
+  return (
+    <EmptyState
+      title="No restore point yet"
+      text={repositoryId ? "The first backup into this repository makes one." : "The first run of a policy that covers this makes one."}
+    >
+      <RouterButton to={paths.policies}>Go to policies</RouterButton>
+    </EmptyState>
   );
 }
 
@@ -102,9 +112,9 @@ const columns: readonly Column<PointRowFragment>[] = [
         <RouterLink to={paths.point(point.id)}>
           <When at={point.at} />
         </RouterLink>
-        {point.policy && (
+        {(point.policy || point.manual) && (
           <Box color="text-body-secondary" fontSize="body-s">
-            by {point.policy.name}
+            {point.manual ? "by hand" : `by ${point.policy?.name ?? ""}`}
           </Box>
         )}
       </div>
@@ -126,7 +136,7 @@ const columns: readonly Column<PointRowFragment>[] = [
         <LegBadge leg={point.leg} />
         <Box color="text-body-secondary" fontSize="body-s">
           {point.repository ? point.repository.name : `AWS, ${point.region}`}
-          {point.isChangeTrackingBase && <div>The next backup builds on it</div>}
+          {point.isChangeTrackingBase && <div>Held for the next backup</div>}
         </Box>
         {point.leg === "ARCHIVE" && <RetrievalIndicator retrieval={point.retrieval} />}
       </div>
@@ -161,5 +171,6 @@ const columns: readonly Column<PointRowFragment>[] = [
       </div>
     ),
   },
-  { id: "kept", header: "Kept", minWidth: 145, cell: (point) => <Kept point={point} /> },
+  { id: "flags", header: "Flags", minWidth: 70, cell: (point) => <FlagBadges flags={point.flags} none="–" /> },
+  { id: "kept", header: "Kept", minWidth: 190, cell: (point) => <Kept point={point} /> },
 ];

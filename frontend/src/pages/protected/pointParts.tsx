@@ -42,19 +42,24 @@ export function Proven({ point }: { point: PointRowFragment }) {
   );
 }
 
+/** Why it is there still, and until when at least; each in the server's words. */
 export function Kept({ point }: { point: PointRowFragment }) {
-  if (!point.lockedUntil && !point.expiresAt) return <Box color="text-body-secondary">{point.policy ? "By its policy" : "–"}</Box>;
   return (
     <div>
-      {point.expiresAt && (
-        <div>
-          Until <When at={point.expiresAt} />
-        </div>
-      )}
-      {point.lockedUntil && (
-        <div>
-          Locked until <When at={point.lockedUntil} />
-        </div>
+      {point.keptBecause}
+      {(point.expiresAt || point.lockedUntil) && (
+        <Box color="text-body-secondary" fontSize="body-s">
+          {point.expiresAt && (
+            <div>
+              {point.manual ? "Deleted" : "Made to be kept until"} <When at={point.expiresAt} />
+            </div>
+          )}
+          {point.lockedUntil && (
+            <div>
+              Locked until <When at={point.lockedUntil} />
+            </div>
+          )}
+        </Box>
       )}
     </div>
   );

@@ -1,4 +1,5 @@
 import { useState } from "react";
+import Alert from "@cloudscape-design/components/alert";
 import Box from "@cloudscape-design/components/box";
 import Button from "@cloudscape-design/components/button";
 import Container from "@cloudscape-design/components/container";
@@ -15,7 +16,7 @@ import { useData } from "../../api/useData";
 import { Page } from "../../app/page";
 import { paths } from "../../app/paths";
 import { gib } from "../../format/size";
-import { workloadName } from "../../format/words";
+import { POLICY_KIND, workloadName } from "../../format/words";
 import { EmptyState } from "../../ui/EmptyState";
 import { ProblemAlert } from "../../ui/ProblemAlert";
 import { RouterButton, RouterLink } from "../../ui/RouterLink";
@@ -24,9 +25,11 @@ import { Waiting } from "../../ui/Waiting";
 import { When } from "../../ui/When";
 import NotFound from "../NotFound";
 import { PointTable } from "../protected/PointTable";
+import { AddToPolicy } from "./AddToPolicy";
 import { readRecord } from "./record";
 import { Rescan } from "./Rescan";
-import { PresenceIndicator } from "./Resources";
+import { PresenceIndicator, ProtectionIndicator } from "./Resources";
+import { TakeSnapshot } from "./TakeSnapshot";
 
 type Resource = Extract<NonNullable<ResourceDetailQuery["node"]>, { __typename: "Resource" }>;
 
@@ -48,7 +51,8 @@ export default function ResourcePage() {
 function Detail({ resource }: { resource: Resource }) {
   const [tab, setTab] = useTab(["configuration", "protection", "points", "tags"]);
   const [rescanning, setRescanning] = useState(false);
-  const covering = resource.protection.filter((each) => each.covered);
+  const [asking, setAsking] = useState<"add" | "snapshot" | null>(null);
+  const { protection } = resource;
   return (
     <SpaceBetween size="l">
       <Header
@@ -58,6 +62,12 @@ function Detail({ resource }: { resource: Resource }) {
           <SpaceBetween direction="horizontal" size="xs">
             <Button iconName="refresh" onClick={() => setRescanning(true)}>
               Rescan
+            </Button>
+            <Button disabled={!resource.present} onClick={() => setAsking("add")}>
+              Add to policy
+            </Button>
+            <Button disabled={!resource.present} onClick={() => setAsking("snapshot")}>
+              Take snapshot
             </Button>
             <RouterButton to={paths.protectedResource(resource.id)} variant="primary" disabled={resource.pointCount === 0}>
               Restore
@@ -74,12 +84,14 @@ function Detail({ resource }: { resource: Resource }) {
             { label: "State", value: <PresenceIndicator resource={resource} /> },
             {
               label: "Protection",
-              value:
-                covering.length > 0 ? (
-                  <StatusIndicator wrapText={false} type="success">Protected</StatusIndicator>
-                ) : (
-                  <StatusIndicator wrapText={false} type="warning">Not protected</StatusIndicator>
-                ),
+              value: protection.policy ? (
+                <div>
+                  <ProtectionIndicator protection={protection} />
+                  <RouterLink to={paths.policy(protection.policy.id)}>{protection.policy.name}</RouterLink>
+                </div>
+              ) : (
+                <ProtectionIndicator protection={protection} />
+              ),
             },
             { label: "Size", value: gib(resource.sizeBytes) },
             { label: "AWS account", value: resource.account.name },
@@ -106,12 +118,14 @@ function Detail({ resource }: { resource: Resource }) {
         onChange={({ detail }) => setTab(detail.activeTabId)}
         tabs={[
           { id: "configuration", label: "Configuration", content: <Configuration resource={resource} /> },
-          { id: "protection", label: `Protection (${covering.length})`, content: <Protection resource={resource} /> },
+          { id: "protection", label: "Protection", content: <Protection resource={resource} /> },
           { id: "points", label: `Restore points (${resource.pointCount})`, content: <PointTable resourceId={resource.id} /> },
           { id: "tags", label: `Tags (${resource.tags.length})`, content: <TagTable resource={resource} /> },
         ]}
       />
       {rescanning && <Rescan onClose={() => setRescanning(false)} />}
+      {asking === "add" && <AddToPolicy resources={[resource]} onClose={() => setAsking(null)} />}
+      {asking === "snapshot" && <TakeSnapshot resources={[resource]} onClose={() => setAsking(null)} />}
     </SpaceBetween>
   );
 }
@@ -156,39 +170,63 @@ function Configuration({ resource }: { resource: Resource }) {
   );
 }
 
+/** By what it is protected and why, or why not; and what every policy does about it. */
 function Protection({ resource }: { resource: Resource }) {
+  const { protection } = resource;
   return (
-    <Table
-      header={
-        <Header description="Each enabled policy, whether it covers this resource, and why." counter={`(${resource.protection.length})`}>
-          Policies
-        </Header>
-      }
-      items={resource.protection}
-      trackBy={(each) => each.policy.id}
-      columnDefinitions={[
-        {
-          id: "policy",
-          header: "Policy",
-          isRowHeader: true,
-          cell: (each) => <RouterLink to={paths.policy(each.policy.id)}>{each.policy.name}</RouterLink>,
-        },
-        {
-          id: "covered",
-          header: "Covers it",
-          cell: (each) =>
-            each.covered ? <StatusIndicator wrapText={false} type="success">Yes</StatusIndicator> : <StatusIndicator wrapText={false} type="stopped">No</StatusIndicator>,
-        },
-        { id: "reason", header: "Why", cell: (each) => each.reason },
-      ]}
-      empty={
-        <EmptyState title="No policy yet" text="A policy says what is backed up, when, and how long it is kept.">
-          <RouterButton to={paths.newPolicy} variant="primary">
-            Create policy
-          </RouterButton>
-        </EmptyState>
-      }
-    />
+    <SpaceBetween size="l">
+      <Alert
+        type={protection.policy ? "success" : "warning"}
+        header={protection.policy ? `Protected by ${protection.policy.name}` : "Not protected"}
+      >
+        {protection.reason}
+        {protection.policy && protection.since && (
+          <>
+            {" "}
+            Since <When at={protection.since} />.
+          </>
+        )}
+      </Alert>
+      <Table
+        variant="container"
+        wrapLines
+        header={
+          <Header variant="h2" description="Every policy, whether it covers this resource, and why. Who comes first takes it." counter={`(${protection.considered.length})`}>
+            Policies
+          </Header>
+        }
+        items={protection.considered}
+        trackBy={(each) => each.policy.id}
+        columnDefinitions={[
+          {
+            id: "policy",
+            header: "Policy",
+            isRowHeader: true,
+            minWidth: 160,
+            cell: (each) => <RouterLink to={paths.policy(each.policy.id)}>{each.policy.name}</RouterLink>,
+          },
+          { id: "kind", header: "Kind", cell: (each) => POLICY_KIND[each.policy.kind] },
+          { id: "priority", header: "Priority", cell: (each) => each.policy.priority },
+          {
+            id: "covered",
+            header: "Protects it",
+            cell: (each) => (
+              <StatusIndicator wrapText={false} type={each.covered ? "success" : "stopped"}>
+                {each.covered ? "Yes" : "No"}
+              </StatusIndicator>
+            ),
+          },
+          { id: "reason", header: "Why", minWidth: 200, cell: (each) => each.reason },
+        ]}
+        empty={
+          <EmptyState title="No policy yet" text="A policy says what is backed up, when, and how long it is kept.">
+            <RouterButton to={paths.newPolicy} variant="primary">
+              Create policy
+            </RouterButton>
+          </EmptyState>
+        }
+      />
+    </SpaceBetween>
   );
 }
 

@@ -16,7 +16,9 @@ import { EmptyState } from "../../ui/EmptyState";
 import { Tags } from "../../ui/indicators";
 import { RouterButton, RouterLink } from "../../ui/RouterLink";
 import { When } from "../../ui/When";
+import { AddToPolicy } from "./AddToPolicy";
 import { Rescan } from "./Rescan";
+import { TakeSnapshot } from "./TakeSnapshot";
 
 const shape: ListShape<ResourceOrderField> = {
   fields: ["NAME", "REGION", "SIZE_BYTES", "LAST_SEEN_AT"],
@@ -45,6 +47,8 @@ const PRESENCE: Choice = {
 export default function Resources() {
   const list = useListView(shape);
   const [rescanning, setRescanning] = useState(false);
+  const [selected, setSelected] = useState<readonly ResourceRowFragment[]>([]);
+  const [asking, setAsking] = useState<"add" | "snapshot" | null>(null);
   const { account, protection, presence } = list.view.choices;
   const answer = useData(
     ResourcesDocument,
@@ -62,6 +66,9 @@ export default function Resources() {
     { live: ["resource", "policy", "restore_point", "session"] },
   );
   const accounts = useData(PolicyChoicesDocument, {}).data?.accounts.edges.map((edge) => edge.node) ?? [];
+  const items = answer.data?.resources.edges.map((edge) => edge.node) ?? [];
+  const chosen = items.filter((item) => selected.some((each) => each.id === item.id));
+  const gone = chosen.some((resource) => !resource.present);
   const accountChoice: Choice = {
     name: "account",
     label: "Account",
@@ -78,6 +85,12 @@ export default function Resources() {
             <Button iconName="refresh" onClick={() => setRescanning(true)}>
               Rescan
             </Button>
+            <Button disabled={chosen.length === 0 || gone} onClick={() => setAsking("add")}>
+              Add to policy
+            </Button>
+            <Button disabled={chosen.length === 0 || gone} onClick={() => setAsking("snapshot")}>
+              Take snapshot
+            </Button>
             <RouterButton to={paths.newPolicy} variant="primary">
               Create policy
             </RouterButton>
@@ -85,13 +98,14 @@ export default function Resources() {
         }
         columns={columns}
         answer={answer}
-        items={answer.data?.resources.edges.map((edge) => edge.node) ?? []}
+        items={items}
         total={answer.data?.resources.totalCount}
         list={list}
         choices={accounts.length > 1 ? [accountChoice, PROTECTION, PRESENCE] : [PROTECTION, PRESENCE]}
         searchHint="Find by name"
         trackBy={(resource) => resource.id}
         nameOf={(resource) => resource.name}
+        selection={{ type: "multi", items: chosen, onChange: setSelected }}
         empty={
           <EmptyState title="No resource known yet" text="A rescan looks through the Regions of an AWS account.">
             <Button variant="primary" onClick={() => setRescanning(true)}>
@@ -101,6 +115,8 @@ export default function Resources() {
         }
       />
       {rescanning && <Rescan onClose={() => setRescanning(false)} />}
+      {asking === "add" && <AddToPolicy resources={chosen} onClose={() => setAsking(null)} />}
+      {asking === "snapshot" && <TakeSnapshot resources={chosen} onClose={() => setAsking(null)} />}
     </Page>
   );
 }
@@ -139,7 +155,7 @@ const columns: readonly Column<ResourceRowFragment>[] = [
   },
   { id: "state", header: "State", cell: (resource) => <PresenceIndicator resource={resource} /> },
   { id: "size", header: "Size", sortingField: "SIZE_BYTES", cell: (resource) => <span className="hf-number">{gib(resource.sizeBytes)}</span> },
-  { id: "protection", header: "Protection", minWidth: 170, cell: (resource) => <ProtectionCell resource={resource} /> },
+  { id: "protection", header: "Protection", minWidth: 170, cell: (resource) => <ProtectionCell protection={resource.protection} /> },
   {
     id: "points",
     header: "Points",
@@ -165,22 +181,26 @@ export function PresenceIndicator({ resource }: { resource: Pick<ResourceRowFrag
   return <StatusIndicator wrapText={false} type={type}>{words}</StatusIndicator>;
 }
 
-function ProtectionCell({ resource }: { resource: ResourceRowFragment }) {
-  const covering = resource.protection.filter((each) => each.covered);
-  if (covering.length === 0) return <StatusIndicator wrapText={false} type="warning">Not protected</StatusIndicator>;
+export function ProtectionIndicator({ protection }: { protection: ResourceRowFragment["protection"] }) {
+  const is = protection.state === "PROTECTED";
   return (
-    <div>
-      <StatusIndicator wrapText={false} type="success">Protected</StatusIndicator>
-      <Box fontSize="body-s">
-        {covering.map((each, index) => (
-          <span key={each.policy.id}>
-            {index > 0 && ", "}
-            <RouterLink to={paths.policy(each.policy.id)} fontSize="body-s">
-              {each.policy.name}
-            </RouterLink>
-          </span>
-        ))}
-      </Box>
+    <StatusIndicator wrapText={false} type={is ? "success" : "warning"}>
+      {is ? "Protected" : "Not protected"}
+    </StatusIndicator>
+  );
+}
+
+function ProtectionCell({ protection }: { protection: ResourceRowFragment["protection"] }) {
+  return (
+    <div title={protection.reason}>
+      <ProtectionIndicator protection={protection} />
+      {protection.policy && (
+        <Box fontSize="body-s">
+          <RouterLink to={paths.policy(protection.policy.id)} fontSize="body-s">
+            {protection.policy.name}
+          </RouterLink>
+        </Box>
+      )}
     </div>
   );
 }

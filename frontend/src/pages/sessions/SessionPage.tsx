@@ -29,6 +29,7 @@ import { Waiting } from "../../ui/Waiting";
 import { SessionKindName } from "../../ui/SessionKindName";
 import { Took, useNow, When } from "../../ui/When";
 import NotFound from "../NotFound";
+import { LegStates } from "./LegStates";
 import { SessionLog } from "./SessionLog";
 
 type SessionDetail = Extract<NonNullable<SessionDetailQuery["node"]>, { __typename: "Session" }>;
@@ -191,8 +192,16 @@ function Tasks({ session }: { session: SessionDetail }) {
       pagination={many && <Pagination {...paginationProps} />}
       items={items}
       trackBy="id"
-      columnDefinitions={TASK_COLUMNS.map((column) => (column.id === "stored" ? { ...column, header: storedWord(session.kind) } : column))}
+      columnDefinitions={columnsFor(session)}
     />
+  );
+}
+
+/** Where tasks have legs, these say what is done; elsewhere the kind of work does. */
+function columnsFor(session: SessionDetail): TableProps.ColumnDefinition<Task>[] {
+  const legs = session.tasks.some((task) => task.legs.length > 0);
+  return TASK_COLUMNS.filter((column) => column.id !== (legs ? "kind" : "legs")).map((column) =>
+    column.id === "stored" ? { ...column, header: storedWord(session.kind) } : column,
   );
 }
 
@@ -213,10 +222,11 @@ const TASK_COLUMNS: TableProps.ColumnDefinition<Task>[] = [
     sortingComparator: (left, right) => URGENCY[left.state] - URGENCY[right.state],
     cell: (task) => <StateIndicator state={task.state} />,
   },
+  { id: "legs", header: "Legs", minWidth: 135, cell: (task) => <LegStates legs={task.legs} /> },
   {
     id: "progress",
     header: "Progress",
-    minWidth: 150,
+    minWidth: 130,
     cell: (task) => <Progress state={task.state} done={task.progressDone} total={task.progressTotal} label={`Progress of ${task.name}`} />,
   },
   { id: "read", header: "Read", cell: (task) => <Bytes bytes={task.bytesRead} /> },

@@ -1,5 +1,4 @@
 import { useMemo } from "react";
-import Box from "@cloudscape-design/components/box";
 import Container from "@cloudscape-design/components/container";
 import Header from "@cloudscape-design/components/header";
 import Skeleton from "@cloudscape-design/components/skeleton";
@@ -23,12 +22,5 @@ export function CostStep({ draft, policyId }: StepProps) {
       </Container>
     );
   }
-  return (
-    <>
-      <EstimateTable estimate={estimate} name={draft.name.trim() || "policy"} />
-      <Box margin={{ top: "s" }} color="text-body-secondary" fontSize="body-s">
-        An estimate from list prices, without discounts. How much changes between runs is measured where there are backups already, and assumed otherwise.
-      </Box>
-    </>
-  );
+  return <EstimateTable estimate={estimate} name={draft.name.trim() || "policy"} />;
 }

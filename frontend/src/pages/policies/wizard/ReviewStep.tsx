@@ -13,11 +13,12 @@ import { ConfigurationTest } from "../ConfigurationTest";
 import { CoveredTable } from "../CoveredTable";
 import { inputOf } from "../draft";
 import { ForecastList } from "../Forecast";
+import { FORECAST_DAYS } from "../forecastDays";
 import { settingSentences } from "../settingWords";
 import { Keeps } from "./SchedulePreview";
 import type { StepProps } from "./stepProps";
 
-export const FORECAST_DAYS = 14;
+
 
 /** The whole policy once more: in words, as the coming two weeks, and as the instances it protects. */
 export function ReviewStep({ problems, ...props }: StepProps & { problems: Problems }) {

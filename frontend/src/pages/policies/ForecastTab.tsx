@@ -1,0 +1,35 @@
+import Box from "@cloudscape-design/components/box";
+import Container from "@cloudscape-design/components/container";
+import Header from "@cloudscape-design/components/header";
+import Skeleton from "@cloudscape-design/components/skeleton";
+import { PolicyForecastDocument } from "../../api/generated";
+import { useData } from "../../api/useData";
+import { EmptyState } from "../../ui/EmptyState";
+import { ProblemAlert } from "../../ui/ProblemAlert";
+import { ForecastList } from "./Forecast";
+import { FORECAST_DAYS } from "./forecastDays";
+
+/** What a saved policy will do, from the restore points there are now. */
+export function ForecastTab({ policyId, timeZone }: { policyId: string; timeZone: string | undefined }) {
+  const answer = useData(PolicyForecastDocument, { id: policyId, days: FORECAST_DAYS }, { live: ["policy", "session"] });
+  const node = answer.data?.node;
+  const runs = node?.__typename === "Policy" ? node.forecast.runs : undefined;
+  return (
+    <Container
+      header={
+        <Header variant="h2" description="From the restore points there are now, by the very rules that will do it.">
+          The next {FORECAST_DAYS} days
+        </Header>
+      }
+    >
+      {answer.problem && <ProblemAlert header="The forecast cannot be shown" problem={answer.problem} onRetry={answer.refresh} />}
+      {!runs && !answer.problem && (
+        <Box>
+          <Skeleton height="120px" />
+        </Box>
+      )}
+      {runs?.length === 0 && <EmptyState title="Nothing happens by itself" text="No run is due in this time, or the policy covers nothing yet." />}
+      {runs && runs.length > 0 && <ForecastList runs={runs} timeZone={timeZone} />}
+    </Container>
+  );
+}

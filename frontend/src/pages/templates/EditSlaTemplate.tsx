@@ -1,0 +1,1 @@
+export { EditSlaTemplate as default } from "./EditTemplate";

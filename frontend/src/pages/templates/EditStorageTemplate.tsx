@@ -1,0 +1,1 @@
+export { EditStorageTemplate as default } from "./EditTemplate";

@@ -1,0 +1,1 @@
+export { SlaTemplatePage as default } from "./TemplatePage";

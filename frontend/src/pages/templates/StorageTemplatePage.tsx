@@ -1,0 +1,1 @@
+export { StorageTemplatePage as default } from "./TemplatePage";

@@ -1,1 +1,0 @@
-import{n as e,t}from"./button-Kl8RquQy.js";import{n}from"./notifications-CbK5jE59.js";import{a as r}from"./index-D_pBGKnI.js";var i=r();function a({header:r,problem:a,onRetry:o}){return(0,i.jsx)(e,{type:`error`,header:r,action:o&&(0,i.jsx)(t,{onClick:o,children:`Try again`}),children:(0,i.jsx)(n,{problem:a})})}export{a as t};

@@ -1,1 +1,0 @@
-import{ft as e,ht as t}from"./index-D_pBGKnI.js";import{M as n,j as r}from"./button-Kl8RquQy.js";import{r as i}from"./status-indicator-PT7md3y3.js";var a=t(e()),o=a.forwardRef(({...e},t)=>{let r=n(`Checkbox`,{props:{readOnly:e.readOnly}});return a.createElement(i,{...e,...r,ref:t,__injectAnalyticsComponentMetadata:!0})});r(o,`Checkbox`);export{o as t};

@@ -1,0 +1,1 @@
+function e(e){return e<=0?`nothing`:e<.01?`less than $0.01`:`$${e.toLocaleString(`en-US`,{minimumFractionDigits:2,maximumFractionDigits:2})}`}export{e as t};
