@@ -23,7 +23,7 @@ from server.adapters.blobs.s3 import S3Blobs
 from server.adapters.blobs.s3_bucket import BUCKET_ACTIONS, OBJECT_ACTIONS
 from server.adapters.clock import SystemClock
 from server.adapters.db import Database
-from server.adapters.db.sealing import KEY_BYTES
+from server.adapters.db.sealing import KEY_BYTES, Sealer
 from server.adapters.ebs import EbsBlocks
 from server.adapters.kms import PERMISSIONS as KMS_PERMISSIONS
 from server.adapters.kms import AwsKms, key_region
@@ -97,6 +97,7 @@ def build(settings: Settings) -> App:
         open_repository=shelf.open,
         open_kms=shelf.kms,
         owner_id=shelf.owner_id,
+        sealing=Sealer(key),
         data_slots=threading.BoundedSemaphore(settings.worker_threads),
         storage_permissions=STORAGE_PERMISSIONS,
     )

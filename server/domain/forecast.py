@@ -127,7 +127,7 @@ class Forecast:
 
     def add(self, targets: Targets, chain: Sequence[RestorePoint]) -> None:
         """A covered resource: all points it has now, none for a new one."""
-        points = [_plain(point) for point in chain if point.state is not PointState.DELETED]
+        points = [point for point in chain if point.state is not PointState.DELETED]
         look = (targets, tuple(sorted(map(_look, points))))
         known = self._groups.get(look)
         if known is not None:
@@ -135,7 +135,7 @@ class Forecast:
             return
         if len(self._groups) == GROUPS_MAX:
             self._imagine()
-        self._groups[look] = _Group(targets, points)
+        self._groups[look] = _Group(targets, [_plain(point) for point in points])
 
     def runs(self) -> list[ForecastRun]:
         """Every run, and the passes between them that delete something."""
@@ -173,17 +173,23 @@ class Forecast:
         return points
 
 
+def _moment(point: RestorePoint) -> datetime:
+    """Of the data, as far as it matters: machines of one run differ by seconds."""
+    slot = point.slot_at
+    if slot is not None and timedelta() <= point.at - slot < ABOUT:
+        return slot
+    return point.at.replace(second=0, microsecond=0)
+
+
 def _plain(point: RestorePoint) -> RestorePoint:
     """Without what differs between resources and does not matter here."""
-    slot = point.slot_at
-    at = slot if slot is not None and timedelta() <= point.at - slot < ABOUT else point.at.replace(second=0, microsecond=0)
-    return replace(point, at=at, resource_id=ANY, resource_name="", document={}, content_roots={}, damage=None)
+    return replace(point, at=_moment(point), resource_id=ANY, resource_name="", document={}, content_roots={}, damage=None)
 
 
 def _look(point: RestorePoint) -> tuple[object, ...]:
     return (
         point.leg.value,
-        point.at,
+        _moment(point),
         tuple(flag.value for flag in point.flags),
         point.base,
         point.manual,

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
+from itertools import chain, repeat
 from typing import Any
 
 from server.domain import keeping, sla
@@ -20,7 +21,8 @@ from server.domain.restore import Leg
 from server.domain.schedule import Rule, Schedule, Slot
 from server.domain.sla import LegPlan, SlaTerms
 
-STRETCH = timedelta(days=400)  # looked back at once; longer than the gap between yearly runs
+# Looked back at once: first the near, then more; the last is longer than the gap between yearly runs.
+STRETCHES = (timedelta(days=35), timedelta(days=140), timedelta(days=400))
 POINTS_MAX = 20_000  # of one leg and frequency; more are not counted
 LOOKBACK_MAX = timedelta(days=100 * 366)  # no retention reaches farther
 _DAY_MINUTES = 24 * 60
@@ -56,8 +58,9 @@ def _kept(
     found: list[datetime] = []
     wanted = POINTS_MAX if rule.count is None else min(rule.count, POINTS_MAX)
     until, first = now, now - LOOKBACK_MAX
+    stretches = chain(STRETCHES, repeat(STRETCHES[-1]))
     while len(found) < wanted and until > first:
-        after = max(until - STRETCH, first)
+        after = max(until - next(stretches), first)
         held = [
             slot.at
             for slot in _slots(policy, terms, region, after, until, only=(leg, frequency))

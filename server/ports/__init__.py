@@ -7,7 +7,7 @@ sizes are bytes unless the name says otherwise.
 from server.ports.aws import BLOCK_SIZE, Aws, BlockRef, Blocks
 from server.ports.blobs import Availability, Blob, Blobs, Upload
 from server.ports.kms import Kms
-from server.ports.process import Clock, Jobs, Passwords, Wakeups
+from server.ports.process import Clock, Jobs, Passwords, Sealing, Wakeups
 from server.ports.store import (
     ActivityLog,
     Collection,
@@ -30,8 +30,11 @@ from server.ports.workload import (
     GuestJob,
     GuestStep,
     ManualJob,
+    MarkedPoint,
+    MarkedSnapshot,
     Moment,
     Outcome,
+    PointMark,
     ReplicaJob,
     RestoreJob,
     SnapshotJob,
@@ -60,15 +63,19 @@ __all__ = [
     "Jobs",
     "Kms",
     "ManualJob",
+    "MarkedPoint",
+    "MarkedSnapshot",
     "Moment",
     "Operator",
     "Order",
     "Outcome",
     "Passwords",
+    "PointMark",
     "Promises",
     "ReplicaJob",
     "Replies",
     "RestoreJob",
+    "Sealing",
     "Select",
     "SnapshotJob",
     "SourceDisk",

@@ -1,4 +1,4 @@
-"""What a process of the appliance stands on: time, password hashing, the queue and its wake-ups."""
+"""What a process of the appliance stands on: time, password hashing, sealing, the queue and its wake-ups."""
 
 from __future__ import annotations
 
@@ -32,6 +32,16 @@ class Passwords(Protocol):
 
     def outdated(self, hashed: str) -> bool:
         """True when the parameters have been raised since: hash again at the next sign-in."""
+        ...
+
+
+class Sealing(Protocol):
+    """Under the appliance's secret key. ``place`` names where the sealed value lies: it opens nowhere else."""
+
+    def seal(self, plain: bytes, *, place: str) -> bytes: ...
+
+    def open(self, sealed: bytes, *, place: str) -> bytes:
+        """Misconfigured when it was sealed with another key, for another place, or altered."""
         ...
 
 

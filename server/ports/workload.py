@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
+from uuid import UUID
 
 from server.domain.guest import Guest
 from server.domain.replicas import KeyUsage
 from server.domain.restore import InstanceRestore, VolumeRestore
 from server.domain.scope import VolumeExclusions
 from server.domain.workload import Found, Place, Resource
+from server.ports.process import Sealing
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,6 +149,39 @@ class RestoreJob:
     disks: tuple[DiskSnapshot, ...]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PointMark:
+    """What the snapshots of a point carry in AWS, so that an appliance that has lost its database can import the point.
+
+    ``told``: the point but for its document, JSON. It and the document are sealed, the ids are not.
+    """
+
+    point_id: UUID
+    appliance_id: UUID
+    told: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MarkedSnapshot:
+    """A snapshot as a place lists it. ``token``: of the job that made it, "" when the tag is gone."""
+
+    snapshot_id: str
+    point_id: UUID
+    appliance_id: UUID | None
+    token: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MarkedPoint:
+    """``whole``: all of its snapshots are there and completed, and ``told`` and ``document`` are what the mark said.
+    ``partial``: some are missing, unfinished or unreadable. ``foreign``: sealed with another key."""
+
+    point_id: UUID
+    state: Literal["whole", "partial", "foreign"]
+    told: Mapping[str, Any] = field(default_factory=dict)
+    document: dict[str, Any] = field(default_factory=dict)
+
+
 class Workload(Protocol):
     """One kind of thing in AWS. Speaks only to ports. Everything is idempotent by the job's token."""
 
@@ -186,6 +221,22 @@ class Workload(Protocol):
 
     def delete_snapshot(self, place: Place, document: Mapping[str, Any]) -> None:
         """What is gone already is no error."""
+        ...
+
+    def mark(self, place: Place, document: Mapping[str, Any], mark: PointMark, sealing: Sealing) -> None:
+        """Put the mark onto every snapshot of the point. One that carries it already is left alone."""
+        ...
+
+    def marked(self, place: Place) -> Iterator[MarkedSnapshot]:
+        """Every snapshot of the account with a mark, whoever made it, in one paginated question."""
+        ...
+
+    def read_marks(self, place: Place, snapshot_ids: Sequence[str], sealing: Sealing) -> list[MarkedPoint]:
+        """The points these snapshots make up; all snapshots known of a point are asked for together."""
+        ...
+
+    def missing(self, place: Place, snapshot_ids: Collection[str]) -> set[str]:
+        """Those AWS says it does not have, each asked after by its id: an answer that merely leaves one out is no proof."""
         ...
 
     def abandon(self, place: Place, token: str) -> None:

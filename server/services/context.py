@@ -10,7 +10,7 @@ from uuid import UUID, uuid4
 
 from server.domain import repository as stored
 from server.domain.errors import Misconfigured
-from server.ports import Aws, Blobs, Blocks, Clock, Jobs, Kms, Store, Wakeups, Workload
+from server.ports import Aws, Blobs, Blocks, Clock, Jobs, Kms, Sealing, Store, Wakeups, Workload
 from server.repository.repository import Repository
 
 DEFAULT_DATA_SLOTS = 2  # resources whose data one worker process moves at once, when nothing else is set
@@ -39,7 +39,7 @@ class Services:
 
     ``open_repository`` returns an open, cached repository of the format engine; errors: NotFound, WrongPassword,
     ForeignFormat, NotOwner, Damaged, and those of its storage. ``open_kms``: the service that holds a repository's key.
-    ``owner_id`` is this appliance's id, which repositories are marked with. ``data_slots`` bounds how many tasks of this
+    ``owner_id`` is this appliance's id, which repositories and snapshots are marked with; ``sealing`` its secret key at work. ``data_slots`` bounds how many tasks of this
     process move disk data at the same time, and with it the memory they use.
     """
 
@@ -53,6 +53,7 @@ class Services:
     open_blobs: Callable[[stored.Repository], Blobs]
     open_repository: Callable[[stored.Repository], Repository]
     owner_id: Callable[[], UUID]
+    sealing: Sealing
     open_kms: Callable[[stored.Repository], Kms] = _no_kms
     new_id: Callable[[], UUID] = uuid4
     random: random.Random = field(default_factory=random.Random)

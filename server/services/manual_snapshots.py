@@ -17,7 +17,7 @@ from server.domain.restore import Leg, RestorePoint
 from server.domain.session import Level, Session, SessionKind, State, TaskKind
 from server.domain.workload import Resource, place
 from server.ports import ManualJob, SnapshotJob, Step, Tx
-from server.services import accounts, runs
+from server.services import accounts, point_marks, runs
 from server.services.context import Services
 from server.services.steps import Done, Handler, Line, Next, Run
 from server.services.wording import count, size
@@ -176,6 +176,8 @@ def _point(run: Run, resource: Resource, job: ManualJob, step: Step) -> RestoreP
 
 
 def _registered(run: Run, point: RestorePoint, step: Step) -> Done:
+    warnings = (*step.warnings, *point_marks.put(run.app, point, ""))
+
     def change(tx: Tx) -> None:
         tx.points.add(point)
         message = f"{point.resource_name}: snapshot taken by hand."
@@ -183,10 +185,10 @@ def _registered(run: Run, point: RestorePoint, step: Step) -> Done:
 
     disks = len(run.app.workloads[point.workload].disks(step.memo))
     text = f"{run.task.name}: snapshot of {count(disks, 'volume')} in {point.region} created ({size(point.size_bytes)})."
-    lines = (Line(text, Level.SUCCESS), *(Line(f"{run.task.name}: {each}", Level.WARNING) for each in step.warnings))
+    lines = (Line(text, Level.SUCCESS), *(Line(f"{run.task.name}: {each}", Level.WARNING) for each in warnings))
     return Done(
-        state=State.WARNING if step.warnings else State.SUCCESS,
-        message=" ".join(step.warnings) or "Snapshot created.",
+        state=State.WARNING if warnings else State.SUCCESS,
+        message=" ".join(warnings) or "Snapshot created.",
         document={"result": {"snapshotPointId": str(point.id)}},
         lines=lines,
         change=change,

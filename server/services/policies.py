@@ -336,10 +336,21 @@ def _prepared(tx: Tx, policy: Policy, before: Policy | None) -> Policy:
     policy = replace(policy, runs=_run_state(policy, before, terms))
     if not policy.enabled:
         return replace(policy, next_run_at=None)
-    if terms is not None and any(any(sla.runs(terms, region, since, now)) for region, since in policy.runs.handled.items()):
+    if terms is not None and any(_owed(terms, region, since, now) for region, since in policy.runs.handled.items()):
         return replace(policy, next_run_at=now)
+    if before is not None and before.enabled and before.schedule == policy.schedule and _due(before, now):
+        return replace(policy, next_run_at=before.next_run_at)  # the scheduler is about to start it
     following = keeping.next_run(policy, terms, now)
     return replace(policy, next_run_at=None if following is None else following.slot.at)
+
+
+def _owed(terms: SlaTerms, region: str, since: datetime, now: datetime) -> bool:
+    """Whether a window is open in ``region`` that has asked for something since then."""
+    return any(sla.runs(terms, region, max(since, sla.open_since(terms, region, now)), now))
+
+
+def _due(policy: Policy, now: datetime) -> bool:
+    return policy.kind is PolicyKind.SCHEDULE and policy.next_run_at is not None and policy.next_run_at <= now
 
 
 def _run_state(policy: Policy, before: Policy | None, terms: SlaTerms | None) -> RunState:

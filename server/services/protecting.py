@@ -18,7 +18,7 @@ from server.domain.restore import Leg, RestorePoint
 from server.domain.session import Level, State, Task
 from server.domain.workload import Account, Place, Resource, place
 from server.ports import SnapshotJob, Step, Tx
-from server.services import archiving, backups, guests, legs, replicas, run_terms, verification
+from server.services import archiving, backups, guests, legs, point_marks, replicas, run_terms, verification
 from server.services.steps import Done, Handler, Line, Next, Run
 from server.services.wording import count, size
 
@@ -102,6 +102,8 @@ def _point(run: Run, resource: Resource, step: Step) -> RestorePoint:
 
 
 def _registered(run: Run, point: RestorePoint, step: Step) -> Next | Done:
+    warnings = (*step.warnings, *point_marks.put(run.app, point, run_terms.of(run.session).policy))
+
     def change(tx: Tx) -> None:
         tx.points.add(point)
         message = f"{point.resource_name}: snapshot created."
@@ -109,11 +111,11 @@ def _registered(run: Run, point: RestorePoint, step: Step) -> Next | Done:
 
     disks = len(run.app.workloads[point.workload].disks(step.memo))
     text = f"{run.task.name}: snapshot of {count(disks, 'volume')} created ({size(point.size_bytes)})."
-    lines = [Line(text, Level.SUCCESS), *(Line(f"{run.task.name}: {each}", Level.WARNING) for each in step.warnings)]
-    state = LegState.WARNING if step.warnings else LegState.SUCCESS
+    lines = [Line(text, Level.SUCCESS), *(Line(f"{run.task.name}: {each}", Level.WARNING) for each in warnings)]
+    state = LegState.WARNING if warnings else LegState.SUCCESS
     result = {"snapshotPointId": str(point.id)}
     return legs.close(
-        run, TaskLeg.SNAPSHOT, state=state, message=" ".join(step.warnings), result=result, lines=lines, change=change
+        run, TaskLeg.SNAPSHOT, state=state, message=" ".join(warnings), result=result, lines=lines, change=change
     )
 
 

@@ -14,7 +14,7 @@ from server.domain.restore import Leg, RestorePoint
 from server.domain.session import Level
 from server.domain.workload import place
 from server.ports import ReplicaJob, Tx
-from server.services import legs, run_terms
+from server.services import legs, point_marks, run_terms
 from server.services.steps import Done, Line, Next, Run
 from server.services.wording import count
 
@@ -28,6 +28,7 @@ def step(run: Run) -> Next | Done:
         waiting = {**run.task.document, "memo": made.memo}
         return Next(stage=legs.REPLICA, document=waiting, wait=made.wait, message=made.message or "Replicating.")
     point = _point(run, snapshot, job, made.memo)
+    warnings = (*made.warnings, *point_marks.put(run.app, point, job.policy_name))
 
     def change(tx: Tx) -> None:
         tx.points.add(point)
@@ -36,11 +37,11 @@ def step(run: Run) -> Next | Done:
 
     disks = len(workload.disks(made.memo))
     lines = [Line(f"{run.task.name}: replica of {count(disks, 'volume')} created in {point.region}.", Level.SUCCESS)]
-    lines += [Line(f"{run.task.name}: {text}", Level.WARNING) for text in made.warnings]
-    state = LegState.WARNING if made.warnings else LegState.SUCCESS
+    lines += [Line(f"{run.task.name}: {text}", Level.WARNING) for text in warnings]
+    state = LegState.WARNING if warnings else LegState.SUCCESS
     result = {"replicaPointId": str(point.id)}
     return legs.close(
-        run, TaskLeg.REPLICA, state=state, message=" ".join(made.warnings), result=result, lines=lines, change=change
+        run, TaskLeg.REPLICA, state=state, message=" ".join(warnings), result=result, lines=lines, change=change
     )
 
 

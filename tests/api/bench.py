@@ -21,6 +21,7 @@ from server.adapters.blobs.memory import MemoryBlobs
 from server.adapters.blocks_memory import MemoryBlocks
 from server.adapters.clock import FakeClock
 from server.adapters.db import Database
+from server.adapters.db.sealing import Sealer
 from server.adapters.messaging import MemoryJobs, MemoryWakeups
 from server.adapters.passwords import Argon2Passwords
 from server.api.app import Setup, create_app
@@ -155,6 +156,7 @@ def make_services(
         open_blobs=open_blobs,
         open_repository=open_repository,
         owner_id=lambda: owner,
+        sealing=Sealer(bytes(32)),
         open_kms=lambda _: kms,
     )
 
@@ -165,6 +167,7 @@ def scripted_aws() -> ScriptedAws:
         {
             ("sts", "get_caller_identity"): {"Account": HOME_NUMBER, "Arn": "arn:aws:iam::123456789012:user/demo"},
             ("ec2", "describe_regions"): REGIONS,
+            ("ec2", "describe_snapshots"): {"Snapshots": []},
         }
     )
 

@@ -58,6 +58,16 @@ def test_a_run_does_not_disturb_who_is_editing(bench: Bench) -> None:
     assert stored(bench, made["id"]).revision == 3
 
 
+def test_a_run_that_is_due_is_not_lost_to_an_edit(bench: Bench) -> None:
+    made = create(bench)  # due at 18:00
+    bench.clock.advance(6 * 3600 + 1)
+    same = {"id": made["id"], "edition": 1, "policy": draft(bench, description="said better")}
+    answer = bench.data(UPDATE, {"in": same})["updatePolicy"]["policy"]
+    assert answer["nextRunAt"] == made["nextRunAt"] == "2026-11-22T18:00:00Z"
+    other = {"id": made["id"], "edition": 2, "policy": draft(bench, schedule=daily([18, 20]))}
+    assert bench.data(UPDATE, {"in": other})["updatePolicy"]["policy"]["nextRunAt"] == "2026-11-22T20:00:00Z"
+
+
 def test_the_kind_of_a_policy_stays(bench: Bench) -> None:
     made = create(bench)
     changed = draft(bench, kind="SLA", schedule=None)
@@ -80,9 +90,8 @@ def test_archives_go_into_an_archive(bench: Bench) -> None:
     repository, other = make_repository(bench.home), make_repository(bench.home, name="other")
     with bench.store.transaction() as tx:
         tx.repositories.put([repository, other])
-    given = {"repositoryId": repository.id, "archiveRepositoryId": other.id}
-    given = {name: global_id("Repository", id) for name, id in given.items()}
-    error = bench.error(CREATE, {"in": draft(bench, **given)})
+    ids = {"repositoryId": repository.id, "archiveRepositoryId": other.id}
+    error = bench.error(CREATE, {"in": draft(bench, **{name: global_id("Repository", id) for name, id in ids.items()})})
     assert error["extensions"]["fields"] == {
         "archiveRepositoryId": "other is no archive: choose a repository of an S3 Glacier class."
     }
@@ -106,7 +115,10 @@ def test_a_clone_is_the_same_but_for_its_name_and_switched_off(bench: Bench) -> 
 
 
 def test_moving_orders_the_policies_of_one_kind_and_numbers_them_anew(bench: Bench) -> None:
-    ids = {name: create(bench, name=name, priority=at)["id"] for name, at in (("a", 3), ("b", 3), ("c", 8))}
+    ids = {}
+    for name, at in (("a", 3), ("b", 3), ("c", 8)):
+        ids[name] = create(bench, name=name, priority=at)["id"]
+        bench.clock.advance(1)
     promising(bench, "s")
 
     def move(name: str, to: str, **more: Any) -> list[str]:
@@ -310,8 +322,7 @@ def test_a_preview_warns(bench: Bench) -> None:
         "snapshot": {"slots": [], "count": 1},
         "archive": {"slots": [1], "period": {"amount": 1, "unit": "MONTHS"}},
     }
-    hours = daily([7], monthly=monthly)
-    hours["daily"]["backup"] = {"slots": [7], "period": {"amount": 30}}
+    hours = daily([7], backup={"slots": [7], "period": {"amount": 30}}) | {"monthly": monthly}
     ids = {"repositoryId": repository.id, "archiveRepositoryId": archive.id}
     found = preview(bench, schedule=hours, **{name: global_id("Repository", id) for name, id in ids.items()})
     assert found["problems"] == []

@@ -168,7 +168,8 @@ def test_what_fails_after_commit_is_logged_and_not_raised(
         assert tx.sessions.get(made.id) == made
 
 
-def test_a_locked_row_waits_for_the_other_transaction(store: Database) -> None:
+@pytest.mark.parametrize("many", [False, True], ids=["one row", "many rows"])
+def test_a_locked_row_waits_for_the_other_transaction(store: Database, many: bool) -> None:
     made = entities.session()
     with store.transaction() as tx:
         tx.sessions.add(made)
@@ -178,7 +179,8 @@ def test_a_locked_row_waits_for_the_other_transaction(store: Database) -> None:
     def second() -> None:
         with store.transaction() as tx:
             started.set()
-            seen.append(tx.sessions.get(made.id, lock=True).reason)
+            found = tx.sessions.many([made.id], lock=True)[made.id] if many else tx.sessions.get(made.id, lock=True)
+            seen.append(found.reason)
 
     with store.transaction() as tx:
         tx.sessions.get(made.id, lock=True)

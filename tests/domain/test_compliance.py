@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from fractions import Fraction
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from server.domain import compliance
-from server.domain.compliance import Due, Entry, Era, SlaState, Span, Standing, always
-from server.domain.periods import EVERY_DAY, DayRule, Frequency, Ordinal, Period, Weekday
+from server.domain.compliance import SlaState, Span, always
+from server.domain.periods import EVERY_DAY, DayRule, Frequency, Ordinal, Weekday
 from server.domain.policy import TemplateUse
-from server.domain.promises import Kept
 from server.domain.restore import Leg
 from server.domain.sla import (
     ArchivePlan,
@@ -27,67 +25,20 @@ from server.domain.sla import (
     WeeklyPlan,
     Window,
 )
-from server.domain.templates import SlaTemplateVersion
-
-WEEK = Period(7)
-HOUR = 60
-UTC_REGION = "us-gov-unknown"  # a Region this program does not know counts as UTC
-SUNDAY = date(2026, 11, 22)
-LONG_AGO = datetime(2026, 1, 1, tzinfo=UTC)
-
-
-def at(text: str) -> datetime:
-    return datetime.fromisoformat(text).replace(tzinfo=UTC)
-
-
-def daily(start: int, end: int, step: int) -> LegPlan:
-    return LegPlan(window=Window(start=start * HOUR, end=end * HOUR), daily=DailyPlan(every_minutes=step, keep=WEEK))
-
-
-def hourly() -> SlaTerms:
-    return SlaTerms(snapshot=daily(10, 18, HOUR))
-
-
-class Instance:
-    """What the database would answer about one instance: when it belonged to the policy, which points were made."""
-
-    def __init__(
-        self, made: Iterable[datetime], *stretches: tuple[datetime, datetime | None], region: str = UTC_REGION
-    ) -> None:
-        self.id = uuid4()
-        self.made = list(made)
-        self.stretches = stretches or ((LONG_AGO, None),)
-        self.region = region
-
-    def answers(self, due: Sequence[Due]) -> Iterable[Kept]:
-        for number, one in enumerate(due):
-            for joined, left in self.stretches:
-                if one.region == self.region and joined < one.closes and (left is None or left > one.since):
-                    made = sum(1 for when in self.made if max(one.since, joined) <= when < one.until)
-                    yield Kept(number, self.id, joined, left, made)
-
-
-def judged(
-    history: Sequence[Era],
-    instances: Sequence[Instance],
-    span: Span | None = None,
-    leg: Leg = Leg.SNAPSHOT,
-    frequency: Frequency = Frequency.DAILY,
-) -> tuple[Entry, list[Standing]]:
-    span = span or Span(SUNDAY, SUNDAY)
-    regions = sorted({one.region for one in instances}) or [UTC_REGION]
-    due = compliance.promised(history, leg, frequency, regions, span)
-    found = compliance.standings(dict(enumerate(due)), [row for one in instances for row in one.answers(due)])
-    return compliance.entry(span, due, found, compliance.target_of(history, due)), found
-
-
-def percent(one: Entry | Standing) -> float | None:
-    return None if one.percent is None else float(one.percent)
-
-
-def hours(*numbers: int) -> list[datetime]:
-    return [at("2026-11-22") + timedelta(hours=number) for number in numbers]
-
+from tests.domain.promises_kept import (
+    HOUR,
+    LONG_AGO,
+    SUNDAY,
+    WEEK,
+    Instance,
+    at,
+    daily,
+    hourly,
+    hours,
+    judged,
+    percent,
+    version,
+)
 
 # ---- worked examples --------------------------------------------------------------------------------------------------
 
@@ -262,98 +213,6 @@ def test_every_region_is_judged_by_its_own_day() -> None:
     west = Instance([at("2026-11-22 17:00")], region="us-west-2")
     entry, _ = judged(terms, [east, west])
     assert (percent(entry), entry.met) == (100, 2)
-
-
-# ---- when entries appear ----------------------------------------------------------------------------------------------
-
-REGIONS = ("ap-southeast-1", "us-west-2")
-
-
-def over(now: str, handled: str | None = None, running: Sequence[str] = ()) -> bool:
-    terms = always(SlaTerms(snapshot=daily(9, 21, 6 * HOUR)))
-    span = Span(SUNDAY, SUNDAY)
-    due = compliance.promised(terms, Leg.SNAPSHOT, Frequency.DAILY, REGIONS, span)
-    noted = dict.fromkeys(REGIONS, at(handled or now))
-    return compliance.over(span, due, REGIONS, at(now), noted, [at(one) for one in running])
-
-
-def test_an_entry_appears_once_the_furthest_west_region_has_finished_its_last_session() -> None:
-    """Oregon's last session of the day is at 23:00 UTC; its window closes at 05:00."""
-    assert not over("2026-11-22 22:59"), "Singapore has finished long ago"
-    assert not over("2026-11-22 23:01", running=["2026-11-22 23:00"])
-    assert not over("2026-11-22 23:01", handled="2026-11-22 22:59"), "not started yet"
-    assert over("2026-11-22 23:01")
-    assert over("2026-11-22 23:01", running=["2026-11-23 21:00"]), "a session of the next day"
-    assert over("2026-11-23 05:00", handled="2026-11-20 00:00"), "its window has closed: nothing will come of it"
-
-
-def test_a_period_without_promises_is_over_when_its_last_day_has_ended_everywhere() -> None:
-    def ended(now: str) -> bool:
-        return compliance.over(Span(SUNDAY, SUNDAY), [], REGIONS, at(now), {}, [])
-
-    assert not ended("2026-11-23 07:59")
-    assert ended("2026-11-23 08:00")
-
-
-def test_candidates_go_back_to_the_period_the_policy_was_made_in() -> None:
-    found = list(compliance.candidates(Frequency.WEEKLY, ["unknown"], at("2026-11-22 12:00"), at("2026-11-04 12:00")))
-    assert found == [
-        Span(date(2026, 11, 16), date(2026, 11, 22)),
-        Span(date(2026, 11, 9), date(2026, 11, 15)),
-        Span(date(2026, 11, 2), date(2026, 11, 8)),
-    ]
-    months = list(compliance.candidates(Frequency.MONTHLY, ["unknown"], at("2027-03-01"), at("2026-12-31 23:00")))
-    assert [(one.first.isoformat(), one.last.isoformat()) for one in months] == [
-        ("2027-03-01", "2027-03-31"),
-        ("2027-02-01", "2027-02-28"),
-        ("2027-01-01", "2027-01-31"),
-        ("2026-12-01", "2026-12-31"),
-    ]
-
-
-# ---- as it was --------------------------------------------------------------------------------------------------------
-
-
-def version(template: UUID, number: int, since: str, terms: SlaTerms) -> SlaTemplateVersion:
-    return SlaTemplateVersion(id=uuid4(), template_id=template, version=number, since=at(since), terms=terms)
-
-
-def test_the_terms_of_the_past_follow_templates_and_their_versions() -> None:
-    gold, silver = uuid4(), uuid4()
-    one, two, three = (SlaTerms(snapshot=daily(10, 18, HOUR), target=target) for target in (91, 92, 93))
-    uses = [
-        TemplateUse(template_id=gold, since=at("2026-05-01")),
-        TemplateUse(template_id=silver, since=at("2026-07-01")),
-        TemplateUse(template_id=gold, since=at("2026-09-01")),
-    ]
-    versions = [
-        version(silver, 1, "2026-01-01", three),
-        version(gold, 2, "2026-08-01", two),
-        version(gold, 1, "2026-04-01", one),
-    ]
-    found = compliance.eras(uses, versions)
-    assert [(era.since.month, era.terms.target) for era in found] == [(5, 91), (7, 93), (9, 92)]
-    assert [era.until for era in found] == [at("2026-07-01"), at("2026-09-01"), compliance.END]
-
-
-def test_a_day_on_which_the_terms_changed_is_judged_by_both() -> None:
-    """Hourly until 14:00, then two-hourly: 10, 11, 12, 13 and 14, 16 were promised."""
-    template = uuid4()
-    versions = [
-        version(template, 1, "2026-11-01", hourly()),
-        version(template, 2, "2026-11-22 14:00", SlaTerms(snapshot=daily(10, 18, 2 * HOUR))),
-    ]
-    history = compliance.eras([TemplateUse(template_id=template, since=at("2026-11-01"))], versions)
-    _, (standing,) = judged(history, [Instance(hours(10, 11, 14, 16))])
-    assert (standing.made, standing.expected) == (4, 6)
-
-
-def test_before_a_policy_followed_a_template_nothing_was_promised() -> None:
-    template = uuid4()
-    history = compliance.eras(
-        [TemplateUse(template_id=template, since=at("2026-11-23"))], [version(template, 1, "2026-11-01", hourly())]
-    )
-    assert judged(history, [Instance([])])[0].state is SlaState.NOT_CONFIGURED
 
 
 # ---- against a brute-force model --------------------------------------------------------------------------------------

@@ -3,7 +3,6 @@ the queue is in memory, and time, the account's too, is ours."""
 
 from __future__ import annotations
 
-import json
 import threading
 from collections import Counter
 from collections.abc import Iterator
@@ -11,9 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from http.client import HTTPConnection
 from pathlib import Path
-from urllib.parse import urlsplit
 from uuid import UUID, uuid4
 
 from sqlalchemy import event
@@ -21,6 +18,7 @@ from sqlalchemy import event
 from server.adapters.aws import Boto3Aws
 from server.adapters.clock import FakeClock
 from server.adapters.db import Database
+from server.adapters.db.sealing import Sealer
 from server.adapters.ebs import EbsBlocks
 from server.adapters.messaging import MemoryJobs, MemoryWakeups
 from server.bootstrap import Repositories
@@ -40,10 +38,9 @@ from tests.demo.clouds import Cloud
 class AccountClock(FakeClock):
     """Moves the demo account's clock along, which stands still otherwise."""
 
-    def __init__(self, now: datetime, url: str) -> None:
+    def __init__(self, now: datetime, cloud: Cloud) -> None:
         super().__init__(now)
-        self._wire = HTTPConnection(urlsplit(url).netloc, timeout=60)
-        self._turn = threading.Lock()
+        self._cloud = cloud
         self._tell(now)
 
     def advance(self, by: float | timedelta) -> datetime:
@@ -52,14 +49,7 @@ class AccountClock(FakeClock):
         return now
 
     def _tell(self, now: datetime) -> None:
-        with self._turn:
-            self._wire.request("POST", "/_demo/clock", json.dumps({"at": now.isoformat(), "rate": 0}))
-            answer = self._wire.getresponse()
-            body = answer.read()
-            assert answer.status < 300, body
-
-    def close(self) -> None:
-        self._wire.close()
+        self._cloud.control("POST", "clock", {"at": now.isoformat(), "rate": 0})
 
 
 @dataclass
@@ -151,7 +141,7 @@ def estate(database_url: str, folder: Path, begin: datetime) -> Iterator[Estate]
     cloud = Cloud(folder / "aws")
     cloud.data.mkdir()
     cloud.start()
-    clock = AccountClock(begin, cloud.url)
+    clock = AccountClock(begin, cloud)
     jobs = MemoryJobs(clock)
     store = Database(database_url, sealing_key=bytes(32), clock=clock, jobs=jobs)
     aws = Boto3Aws(clock, endpoint_url=cloud.url)
@@ -169,6 +159,7 @@ def estate(database_url: str, folder: Path, begin: datetime) -> Iterator[Estate]
         open_repository=shelf.open,
         open_kms=shelf.kms,
         owner_id=shelf.owner_id,
+        sealing=Sealer(bytes(32)),
     )
     made = Estate(app=app, cloud=cloud, clock=clock, jobs=jobs, folder=folder)
 
@@ -181,5 +172,4 @@ def estate(database_url: str, folder: Path, begin: datetime) -> Iterator[Estate]
     finally:
         blocks.close()
         store.close()
-        clock.close()
         cloud.kill()

@@ -1,4 +1,4 @@
-"""An appliance in this process on a demo account: a policy with every leg, one instance, and a look at what is left of a run."""
+"""An appliance in this process on a demo account: a policy with every leg, one instance, and a look at what a run leaves."""
 
 from __future__ import annotations
 

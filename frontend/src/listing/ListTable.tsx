@@ -20,6 +20,8 @@ export interface Column<Item> extends TableProps.ColumnDefinition<Item> {
 export interface Choice {
   readonly name: string;
   readonly label: string;
+  /** What no choice means; without it, any. */
+  readonly none?: string;
   readonly options: readonly { readonly value: string; readonly label: string }[];
 }
 
@@ -135,7 +137,7 @@ function Filters<Item, Field extends string>({ list, choices = [], searchHint, t
         />
       </div>
       {choices.map((choice) => {
-        const options = [{ value: "", label: `Any ${choice.label.toLowerCase()}` }, ...choice.options];
+        const options = [{ value: "", label: choice.none ?? `Any ${choice.label.toLowerCase()}` }, ...choice.options];
         const current = list.view.choices[choice.name] ?? "";
         return (
           <div className="hf-filters-choice" key={choice.name}>

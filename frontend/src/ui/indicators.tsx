@@ -7,6 +7,7 @@ import SpaceBetween from "@cloudscape-design/components/space-between";
 import StatusIndicator, { type StatusIndicatorProps } from "@cloudscape-design/components/status-indicator";
 import type { AccountState, Leg, RepositoryState, State } from "../api/generated";
 import { percent, size } from "../format/size";
+import "./flags.css";
 import { ACCOUNT_STATE, LEG, REPOSITORY_STATE, STATE } from "../format/words";
 
 const STATE_TYPE: Record<State, StatusIndicatorProps.Type> = {
@@ -36,15 +37,12 @@ export function HealthIndicator({ state, problem }: { state: AccountState | Repo
   );
 }
 
-const LEG_COLOR: Record<Leg, "blue" | "green" | "grey" | "severity-low"> = {
-  SNAPSHOT: "blue",
-  REPLICA: "severity-low",
-  BACKUP: "green",
-  ARCHIVE: "grey",
-};
-
 export function LegBadge({ leg }: { leg: Leg }) {
-  return <Badge color={LEG_COLOR[leg]}>{LEG[leg]}</Badge>;
+  return (
+    <span className="hf-leg-badge" data-leg={leg}>
+      {LEG[leg]}
+    </span>
+  );
 }
 
 interface ProgressProps {

@@ -1,7 +1,7 @@
-"""Sealing secrets at rest: AES-256-GCM under the appliance's key, bound to the place they are stored in.
+"""Sealing secrets, and what snapshots tell of their points: AES-256-GCM under the appliance's key, bound to where each lies.
 
 A sealed value is one version byte (1), a 12-byte random nonce, and the ciphertext with its 16-byte tag. The authenticated data
-is ``table/column/row``, so a sealed value copied to another row does not open there.
+is ``table/column/row`` or names the snapshot, so a sealed value copied to another row does not open there.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from server.domain.errors import Misconfigured
 
 KEY_BYTES = 32
 VERSION = b"\x01"
-NONCE_BYTES = 12  # random nonces are safe for 2^32 sealings under one key; an appliance makes thousands
+NONCE_BYTES = 12  # random nonces are safe for 2^32 sealings under one key; one per snapshot is far fewer
 
 
 class Sealer:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from server.domain.restore import InstanceRestore, VolumeRestore
@@ -15,13 +15,17 @@ from server.ports import (
     GuestJob,
     GuestStep,
     ManualJob,
+    MarkedPoint,
+    MarkedSnapshot,
+    PointMark,
     ReplicaJob,
     RestoreJob,
+    Sealing,
     SnapshotJob,
     SourceDisk,
     Step,
 )
-from server.workloads.ec2 import exclusions, guests, instance, manual, records, replica, snapshot, sweep, volumes
+from server.workloads.ec2 import exclusions, guests, instance, manual, marks, records, replica, snapshot, sweep, volumes
 from server.workloads.ec2.permissions import PERMISSIONS
 
 __all__ = ["PERMISSIONS", "Ec2"]
@@ -61,6 +65,18 @@ class Ec2:
 
     def delete_snapshot(self, place: Place, document: Mapping[str, Any]) -> None:
         sweep.delete_snapshots(self._aws, place, document)
+
+    def mark(self, place: Place, document: Mapping[str, Any], mark: PointMark, sealing: Sealing) -> None:
+        marks.put(self._aws, place, document, mark, sealing)
+
+    def marked(self, place: Place) -> Iterator[MarkedSnapshot]:
+        return marks.listed(self._aws, place)
+
+    def read_marks(self, place: Place, snapshot_ids: Sequence[str], sealing: Sealing) -> list[MarkedPoint]:
+        return marks.read(self._aws, place, snapshot_ids, sealing)
+
+    def missing(self, place: Place, snapshot_ids: Collection[str]) -> set[str]:
+        return marks.missing(self._aws, place, snapshot_ids)
 
     def abandon(self, place: Place, token: str) -> None:
         sweep.abandon(self._aws, self._clock, place, token)

@@ -29,9 +29,9 @@ def remaining(document: Json, excluded: VolumeExclusions) -> tuple[SourceDisk, .
     return tuple(
         SourceDisk(
             disk_id=volume["volumeId"],
-            size_bytes=volume["sizeGib"] * GIB,
-            encrypted=volume["encrypted"],
-            kms_key=volume["kmsKeyId"],
+            size_bytes=(volume.get("sizeGib") or 0) * GIB,  # inventories of older versions know less
+            encrypted=bool(volume.get("encrypted")),
+            kms_key=volume.get("kmsKeyId"),
         )
         for volume in document.get("volumes") or ()
         if not _excluded(document, volume, excluded)

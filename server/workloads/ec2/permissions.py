@@ -8,7 +8,7 @@ from typing import Final
 
 PERMISSIONS: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
     {
-        "discover": ("ec2:DescribeInstances", "ec2:DescribeVolumes"),
+        "discover": ("ec2:DescribeInstances", "ec2:DescribeSnapshots", "ec2:DescribeVolumes"),
         "guest": (
             "ec2:DescribeInstances",
             "ssm:CancelCommand",

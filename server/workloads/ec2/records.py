@@ -88,7 +88,7 @@ def of_instance(aws: Aws, place: Place, instance_id: str, name: str) -> Json:
         raise gone(instance_id, name, place.region)
     filters = [{"Name": "attachment.instance-id", "Values": [instance_id]}]
     pages = aws.pages(place, "ec2", "describe_volumes", Filters=filters, MaxResults=PAGE)
-    volumes = _sorted(volume(v, instance_id) for page in pages for v in page["Volumes"])
+    volumes = by_device(volume(v, instance_id) for page in pages for v in page["Volumes"])
     if not volumes:
         raise AwsRejected(
             f"Instance {name} ({instance_id}) has no EBS volume, so there is nothing to snapshot.",
@@ -136,9 +136,9 @@ def _volumes_by_instance(aws: Aws, place: Place) -> dict[str, list[Json]]:
             for attachment in found["Attachments"]:
                 owner = attachment["InstanceId"]
                 attached.setdefault(owner, []).append(volume(found, owner))
-    return {owner: _sorted(volumes) for owner, volumes in attached.items()}
+    return {owner: by_device(volumes) for owner, volumes in attached.items()}
 
 
-def _sorted(volumes: Iterable[Json]) -> list[Json]:
+def by_device(volumes: Iterable[Json]) -> list[Json]:
     """By device name: the order people know, and the same in every point."""
     return sorted(volumes, key=lambda v: (v["device"] or "", v["volumeId"]))

@@ -199,7 +199,7 @@ def _tags(job: ReplicaJob, record: Mapping[str, Any]) -> dict[str, str]:
         tags.NAME: job.resource_name,
     }
     wanted = tags.chosen(own, job.tags)
-    return tags.merged(wanted, record.get("tags", {})) if job.copy_tags else wanted
+    return tags.merged(wanted, record.get("tags", {}), free_tags=tags.FOR_RECORDS) if job.copy_tags else wanted
 
 
 def _wait(run: _Run) -> Step:

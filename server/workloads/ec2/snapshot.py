@@ -196,7 +196,7 @@ def _put_tags(aws: Aws, job: SnapshotJob, volumes: list[Json], seen: Mapping[str
         present = tags.from_aws(seen[record["snapshotId"]].get("Tags"))
         first = {key: value for key, value in own.items() if present.get(key) != value[: tags.VALUE_MAX]}
         held = {**present, **own}
-        copied = tags.merged(held, record["tags"]) if job.copy_tags else held
+        copied = tags.merged(held, record["tags"], free_tags=tags.FOR_RECORDS) if job.copy_tags else held
         missing = {key: value for key, value in copied.items() if key not in held}
         for wanted in (first, missing):
             if wanted:

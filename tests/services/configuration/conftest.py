@@ -15,6 +15,7 @@ from server.adapters.aws import Boto3Aws
 from server.adapters.blobs.s3 import S3Blobs
 from server.adapters.clock import SystemClock
 from server.adapters.db import Database
+from server.adapters.db.sealing import Sealer
 from server.adapters.ebs import EbsBlocks
 from server.adapters.messaging import MemoryJobs, MemoryWakeups
 from server.bootstrap import STORAGE_PERMISSIONS
@@ -168,6 +169,7 @@ def bench(account: DemoAccount, database_url: str) -> Iterator[Bench]:
         open_blobs=open_blobs,
         open_repository=lambda row: Engine.open(open_blobs(row), row.password, clock=clock, owner=owner),
         owner_id=lambda: owner,
+        sealing=Sealer(bytes(32)),
         storage_permissions=STORAGE_PERMISSIONS,
     )
     home = Account(

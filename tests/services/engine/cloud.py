@@ -2,18 +2,34 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
+from uuid import UUID
 
 from server.adapters.blocks_memory import MemoryBlocks
 from server.adapters.clock import FakeClock
-from server.domain.errors import AwsNotFound, AwsRejected, LegImpossible
+from server.domain.errors import AwsNotFound, AwsRejected, LegImpossible, Misconfigured
 from server.domain.restore import InstanceRestore, VolumeRestore
 from server.domain.scope import VolumeExclusions
 from server.domain.workload import Found, Place, Resource
-from server.ports import DiskSnapshot, GuestJob, GuestStep, ManualJob, ReplicaJob, RestoreJob, SnapshotJob, SourceDisk, Step
+from server.ports import (
+    DiskSnapshot,
+    GuestJob,
+    GuestStep,
+    ManualJob,
+    MarkedPoint,
+    MarkedSnapshot,
+    PointMark,
+    ReplicaJob,
+    RestoreJob,
+    Sealing,
+    SnapshotJob,
+    SourceDisk,
+    Step,
+)
 from server.ports.workload import Outcome
 
 GIB = 2**30
@@ -36,6 +52,8 @@ class Kept:
     token: str
     volume: str
     region: str = REGION
+    mark: PointMark | None = None
+    record: bytes = b""
 
 
 class Cloud:
@@ -50,6 +68,7 @@ class Cloud:
         self.content: dict[str, dict[int, bytes]] = {}  # of restored volumes
         self.encrypted: set[str] = set()  # volumes
         self.price_lists: dict[str, list[str]] = {}  # service code → items of PriceList
+        self.number = "123456789012"  # of the account that answers
         self.warnings: list[str] = []  # what a restore has to say
         self.guests: dict[str, tuple[Outcome, str]] = {}  # moment → how the scripts end, and why
         self.scripts: list[tuple[str, str, str]] = []  # sent: machine, moment, token
@@ -77,6 +96,8 @@ class Cloud:
             case "describe_snapshots":
                 found = [{"SnapshotId": id, "State": "completed"} for id in params["SnapshotIds"] if id in self.blocks]
                 return {"Snapshots": found}
+            case "get_caller_identity":
+                return {"Account": self.number}
             case "delete_snapshot":
                 if params["SnapshotId"] not in self.blocks:
                     raise AwsNotFound("No such snapshot.")
@@ -206,6 +227,42 @@ class Tiny:
         for each in document["volumes"]:
             self.cloud.blocks.remove(each["snapshotId"])
             self.cloud.snapshots.pop(each["snapshotId"], None)
+
+    def mark(self, place: Place, document: Mapping[str, Any], mark: PointMark, sealing: Sealing) -> None:
+        self.cloud.enter("mark")
+        for each in document["volumes"]:
+            kept, record = self.cloud.snapshots[each["snapshotId"]], {"told": mark.told, "document": document}
+            kept.record = sealing.seal(json.dumps(record).encode(), place=each["snapshotId"])
+            kept.mark = mark
+
+    def marked(self, place: Place) -> Iterator[MarkedSnapshot]:
+        self.cloud.enter("marked")
+        for id, kept in sorted(self.cloud.snapshots.items()):
+            if kept.mark is not None and kept.region == place.region:
+                yield MarkedSnapshot(
+                    snapshot_id=id, point_id=kept.mark.point_id, appliance_id=kept.mark.appliance_id, token=kept.token
+                )
+
+    def read_marks(self, place: Place, snapshot_ids: Sequence[str], sealing: Sealing) -> list[MarkedPoint]:
+        self.cloud.enter("read_marks")
+        found: dict[UUID, MarkedPoint] = {}
+        for id in snapshot_ids:
+            kept = self.cloud.snapshots[id]
+            assert kept.mark is not None
+            try:
+                record = json.loads(sealing.open(kept.record, place=id))
+            except Misconfigured:
+                found[kept.mark.point_id] = MarkedPoint(point_id=kept.mark.point_id, state="foreign")
+                continue
+            whole = {each["snapshotId"] for each in record["document"]["volumes"]} <= self.cloud.snapshots.keys()
+            found[kept.mark.point_id] = MarkedPoint(
+                point_id=kept.mark.point_id, state="whole" if whole else "partial", **(record if whole else {})
+            )
+        return list(found.values())
+
+    def missing(self, place: Place, snapshot_ids: Collection[str]) -> set[str]:
+        self.cloud.enter("missing")
+        return set(snapshot_ids) - self.cloud.snapshots.keys()
 
     def abandon(self, place: Place, token: str) -> None:
         self.cloud.enter("abandon")

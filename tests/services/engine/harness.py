@@ -13,6 +13,7 @@ from uuid import UUID, uuid4
 from server.adapters.blobs.memory import MemoryBlobs
 from server.adapters.clock import FakeClock, SystemClock
 from server.adapters.db import Database
+from server.adapters.db.sealing import Sealer
 from server.adapters.messaging import MemoryJobs, MemoryWakeups
 from server.domain import repository as stored
 from server.domain.guest import Guest
@@ -348,6 +349,7 @@ def build(
         open_blobs=lambda row: blobs[row.id],
         open_repository=open_repository,
         owner_id=lambda: owner,
+        sealing=Sealer(bytes(32)),
         random=random.Random(seed),
     )
     return Appliance(app=app, store=store, clock=clock, jobs=jobs, cloud=cloud, blobs=blobs), database

@@ -8,11 +8,12 @@ from uuid import UUID
 
 import pytest
 
+from server.adapters.db.tasks import TaskRows
 from server.domain.access import SYSTEM, Caller, Role
 from server.domain.errors import AwsRejected, Conflict, Forbidden, Throttled, Unavailable
 from server.domain.restore import Leg, PointState, RestorePoint
 from server.domain.schedule import manual_flags
-from server.domain.session import Session, State
+from server.domain.session import Session, State, Task
 from server.ports import BLOCK_SIZE, Order, Select
 from server.services import protection, tasks
 from tests.services.engine.harness import Appliance, Killed
@@ -297,3 +298,22 @@ def test_killed_anywhere_it_still_makes_one_snapshot_and_one_backup(appliance: A
     assert len(points(appliance, Leg.SNAPSHOT)) == 1
     assert len(points(appliance, Leg.BACKUP)) == 1
     assert len(appliance.cloud.snapshots) == 2, "one per volume: nothing twice"
+
+
+def test_no_step_loads_the_other_tasks_of_its_session(appliance: Appliance, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A session has thousands of them."""
+    account = appliance.account()
+    for number in range(3):
+        appliance.machine(account, f"web-{number}", {f"vol-{number}": DISK})
+    policy = appliance.policy(account, repository=appliance.repository(account))
+
+    def states(_tasks: TaskRows, _session_id: UUID) -> list[Task]:
+        raise AssertionError("all tasks of the session were asked for")
+
+    with monkeypatch.context() as watched:
+        watched.setattr(TaskRows, "states", states)
+        session = run(appliance, policy.id)
+    assert session.state is State.SUCCESS, appliance.lines(session.id)
+    assert [task.state for task in appliance.tasks(session.id)] == [State.SUCCESS] * 4
+    (line,) = [line for line in appliance.lines(session.id) if "finished successfully" in line]
+    assert "6 MiB read" in line

@@ -8,6 +8,7 @@ import { LEGS } from "../../format/calendar";
 import { local } from "../../format/time";
 import { count, list } from "../../format/text";
 import { LEG } from "../../format/words";
+import { EmptyState } from "../../ui/EmptyState";
 import { FlagBadges } from "../../ui/FlagBadges";
 import { LegName } from "../../ui/LegName";
 import { byDay, dayLabel, timeOfDay, totals } from "./runs";
@@ -25,6 +26,9 @@ interface ForecastListProps {
 /** The coming days: what each run will make and delete, and why; the first day is open. */
 export function ForecastList({ runs, timeZone }: ForecastListProps) {
   const days = byDay(runs, timeZone);
+  if (totals(runs).length === 0) {
+    return <EmptyState title="Nothing happens by itself" text="No run is due in this time, or the policy covers no instance yet." />;
+  }
   return (
     <SpaceBetween size="xs">
       {days.map(({ day, runs: found }, index) => (
@@ -44,7 +48,8 @@ function summary(runs: readonly Run[]): string {
   const made = changes.filter((each) => each.made > 0).map((each) => count(each.made, LEG[each.leg].toLowerCase()));
   const removed = changes.filter((each) => each.removed > 0).map((each) => count(each.removed, LEG[each.leg].toLowerCase()));
   const parts = [made.length > 0 ? `makes ${list(made)}` : "makes nothing", removed.length > 0 ? `deletes ${list(removed)}` : "deletes nothing"];
-  return `${count(runs.length, "run")}: ${parts.join(", ")}`;
+  const started = runs.filter((run) => run.legs.length > 0).length;
+  return `${started > 0 ? count(started, "run") : "Retention"}: ${parts.join(", ")}`;
 }
 
 function Runs({ runs, timeZone }: ForecastListProps) {
@@ -72,7 +77,7 @@ function ForecastRow({ run, timeZone }: { run: Run; timeZone: string | undefined
           </time>
         </Box>
         <Box color="text-body-secondary" fontSize="body-s">
-          {run.regions.join(", ")}
+          {run.legs.length > 0 ? run.regions.join(", ") : "Daily retention"}
         </Box>
       </div>
       <div>

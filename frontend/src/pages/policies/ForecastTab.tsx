@@ -4,7 +4,6 @@ import Header from "@cloudscape-design/components/header";
 import Skeleton from "@cloudscape-design/components/skeleton";
 import { PolicyForecastDocument } from "../../api/generated";
 import { useData } from "../../api/useData";
-import { EmptyState } from "../../ui/EmptyState";
 import { ProblemAlert } from "../../ui/ProblemAlert";
 import { ForecastList } from "./Forecast";
 import { FORECAST_DAYS } from "./forecastDays";
@@ -28,8 +27,7 @@ export function ForecastTab({ policyId, timeZone }: { policyId: string; timeZone
           <Skeleton height="120px" />
         </Box>
       )}
-      {runs?.length === 0 && <EmptyState title="Nothing happens by itself" text="No run is due in this time, or the policy covers nothing yet." />}
-      {runs && runs.length > 0 && <ForecastList runs={runs} timeZone={timeZone} />}
+      {runs && <ForecastList runs={runs} timeZone={timeZone} />}
     </Container>
   );
 }

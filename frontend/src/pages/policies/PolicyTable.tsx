@@ -29,6 +29,7 @@ const STATUS: Choice = {
 const PERIOD: Choice = {
   name: "period",
   label: "Period",
+  none: "Last day",
   options: [
     { value: "WEEKLY", label: "Last week" },
     { value: "MONTHLY", label: "Last month" },

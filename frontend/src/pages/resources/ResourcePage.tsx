@@ -87,7 +87,9 @@ function Detail({ resource }: { resource: Resource }) {
               value: protection.policy ? (
                 <div>
                   <ProtectionIndicator protection={protection} />
-                  <RouterLink to={paths.policy(protection.policy.id)}>{protection.policy.name}</RouterLink>
+                  <div>
+                    <RouterLink to={paths.policy(protection.policy.id)}>{protection.policy.name}</RouterLink>
+                  </div>
                 </div>
               ) : (
                 <ProtectionIndicator protection={protection} />
@@ -177,7 +179,7 @@ function Protection({ resource }: { resource: Resource }) {
     <SpaceBetween size="l">
       <Alert
         type={protection.policy ? "success" : "warning"}
-        header={protection.policy ? `Protected by ${protection.policy.name}` : "Not protected"}
+        header={protection.policy ? "Protected" : "Not protected"}
       >
         {protection.reason}
         {protection.policy && protection.since && (
@@ -205,7 +207,7 @@ function Protection({ resource }: { resource: Resource }) {
             minWidth: 160,
             cell: (each) => <RouterLink to={paths.policy(each.policy.id)}>{each.policy.name}</RouterLink>,
           },
-          { id: "kind", header: "Kind", cell: (each) => POLICY_KIND[each.policy.kind] },
+          { id: "kind", header: "Kind", cell: (each) => <span className="hf-nowrap">{POLICY_KIND[each.policy.kind]}</span> },
           { id: "priority", header: "Priority", cell: (each) => each.policy.priority },
           {
             id: "covered",

@@ -1,6 +1,7 @@
 import Popover from "@cloudscape-design/components/popover";
 import StatusIndicator, { type StatusIndicatorProps } from "@cloudscape-design/components/status-indicator";
 import type { LegState, SessionDetailQuery, TaskLegName } from "../../api/generated";
+import "../../ui/flags.css";
 
 type Session = Extract<NonNullable<SessionDetailQuery["node"]>, { __typename: "Session" }>;
 export type TaskLeg = Session["tasks"][number]["legs"][number];

@@ -91,7 +91,7 @@ function Replicas({ draft, change, error }: TermsFormProps) {
 function Backups(props: TermsFormProps) {
   const { draft, change, error } = props;
   return (
-    <>
+    <SpaceBetween size="l">
       <Container header={<Header variant="h2">{<LegName leg="BACKUP">Backups</LegName>}</Header>}>
         <SpaceBetween size="m">
           <Toggle
@@ -141,7 +141,7 @@ function Backups(props: TermsFormProps) {
           </SpaceBetween>
         </Container>
       )}
-    </>
+    </SpaceBetween>
   );
 }
 

@@ -19,6 +19,7 @@ import {
   legsOf,
   lockReason,
   sentTo,
+  switchedOn,
   toggled,
   type InheritedTimes,
   type PartDraft,
@@ -64,8 +65,9 @@ const ABOUT: Record<Frequency, string> = {
 
 /** One of the four schedules: a switch, and beneath it when it makes what, and how long that is kept. */
 export function FrequencyEditor(props: FrequencyEditorProps) {
-  const { frequency, schedule, onChange } = props;
+  const { frequency, schedule, places, onChange } = props;
   const part = schedule.parts[frequency];
+  const homeless = frequency === "YEARLY" && !places.BACKUP;
   const put = (next: PartDraft): void => onChange({ ...schedule, parts: { ...schedule.parts, [frequency]: next } });
   return (
     <Container
@@ -74,7 +76,12 @@ export function FrequencyEditor(props: FrequencyEditorProps) {
           variant="h2"
           description={ABOUT[frequency]}
           actions={
-            <Toggle checked={part.on} onChange={({ detail }) => put({ ...part, on: detail.checked })} ariaLabel={`${frequencyName(frequency)} schedule`}>
+            <Toggle
+              checked={part.on}
+              disabled={!part.on && homeless}
+              ariaLabel={`${frequencyName(frequency)} schedule`}
+              onChange={({ detail }) => put(detail.checked ? switchedOn(part, places) : { ...part, on: false })}
+            >
               {part.on ? "On" : "Off"}
             </Toggle>
           }
@@ -87,7 +94,11 @@ export function FrequencyEditor(props: FrequencyEditorProps) {
         <Part {...props} part={part} put={put} />
       ) : (
         <Box color="text-body-secondary">
-          {part.saved ? "Off. What it made is still kept as long as its rule says." : "Switch it on to choose when, and what is kept."}
+          {part.saved
+            ? "Off. What it made is still kept as long as its rule says."
+            : homeless
+              ? "It makes a backup or an archive: choose a repository under Targets first."
+              : "Switch it on to choose when, and what is kept."}
         </Box>
       )}
     </Container>

@@ -86,7 +86,9 @@ export function ProtectionStep(props: StepProps) {
           </Container>
           <ReplicaTargets {...props} />
         </SpaceBetween>
-        <SchedulePreview answer={answer} />
+        <div>
+          <SchedulePreview answer={answer} />
+        </div>
       </div>
       {creating === "sla" && (
         <CreateSlaTemplate

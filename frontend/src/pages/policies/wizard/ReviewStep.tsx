@@ -7,7 +7,6 @@ import SpaceBetween from "@cloudscape-design/components/space-between";
 import { ForecastPolicyDocument } from "../../../api/generated";
 import type { Problems } from "../../../api/fields";
 import { useData } from "../../../api/useData";
-import { EmptyState } from "../../../ui/EmptyState";
 import { ProblemAlert } from "../../../ui/ProblemAlert";
 import { ConfigurationTest } from "../ConfigurationTest";
 import { CoveredTable } from "../CoveredTable";
@@ -72,8 +71,7 @@ function DraftForecast({ draft, policyId, timeZone }: Pick<StepProps, "draft" | 
     >
       {answer.problem && <ProblemAlert header="The forecast cannot be shown" problem={answer.problem} onRetry={answer.refresh} />}
       {!runs && !answer.problem && <Skeleton height="120px" />}
-      {runs?.length === 0 && <EmptyState title="Nothing happens by itself" text="No run is due in this time, or the policy covers nothing yet." />}
-      {runs && runs.length > 0 && <ForecastList runs={runs} timeZone={timeZone} />}
+      {runs && <ForecastList runs={runs} timeZone={timeZone} />}
     </Container>
   );
 }

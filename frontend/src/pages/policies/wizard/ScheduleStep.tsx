@@ -60,7 +60,9 @@ export function ScheduleStep({ draft, change, error, choices, answer }: StepProp
             ))}
           <ByHand draft={draft} change={change} error={error} />
         </SpaceBetween>
-        <SchedulePreview answer={answer} timeZone={timezone} />
+        <div>
+          <SchedulePreview answer={answer} timeZone={timezone} />
+        </div>
       </div>
     </div>
   );

@@ -8,6 +8,7 @@ import {
   scheduleInputOf,
   scheduleNumbers,
   sentTo,
+  switchedOn,
   toggled,
   withInherited,
   type InheritedTimes,
@@ -51,6 +52,12 @@ describe("a schedule's draft", () => {
     expect(legsOf("MONTHLY", archive, ALL)).toEqual(["SNAPSHOT", "REPLICA", "ARCHIVE"]);
     expect(legsOf("MONTHLY", backup, ALL)).toEqual(["SNAPSHOT", "REPLICA", "BACKUP"]);
     expect(sentTo(archive, false)).toEqual(backup);
+  });
+
+  it("backs up what it snapshots when it is switched on first", () => {
+    expect(switchedOn(fresh.parts.WEEKLY, ALL)).toMatchObject({ on: true, rules: { BACKUP: { slots: [6] } } });
+    expect(switchedOn(fresh.parts.WEEKLY, NONE).rules.BACKUP.slots).toEqual([]);
+    expect(switchedOn({ ...fresh.parts.WEEKLY, saved: true }, ALL).rules.BACKUP.slots).toEqual([]);
   });
 
   it("offers only what has a place to go", () => {

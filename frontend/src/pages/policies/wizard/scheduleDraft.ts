@@ -190,6 +190,13 @@ export function toggled(part: PartDraft, leg: Leg, slot: number): PartDraft {
   return { ...part, rules };
 }
 
+/** The part switched on; one that never said so backs up what it snapshots, if there is a place for backups. */
+export function switchedOn(part: PartDraft, places: Places): PartDraft {
+  const silent = !part.saved && part.rules.BACKUP.slots.length === 0 && part.rules.ARCHIVE.slots.length === 0;
+  if (!silent || !places.BACKUP) return { ...part, on: true };
+  return { ...changedRule(part, "BACKUP", { slots: part.rules.SNAPSHOT.slots }), on: true };
+}
+
 /** Backups become archives and back; the chosen slots stay. */
 export function sentTo(part: PartDraft, archive: boolean): PartDraft {
   const from = part.archive ? "ARCHIVE" : "BACKUP";

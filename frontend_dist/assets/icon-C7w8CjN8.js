@@ -1,1 +1,0 @@
-import{Gt as e,Jt as t}from"./index-D4XNzAT2.js";import{M as n,gn as r,j as i}from"./button-BGFaOSS8.js";var a=t(e());function o({size:e=`normal`,variant:t=`normal`,...i}){let o=n(`Icon`,{props:{name:i.name,size:e,variant:t}});return a.createElement(r,{size:e,variant:t,...i,...o})}i(o,`Icon`);export{o as t};

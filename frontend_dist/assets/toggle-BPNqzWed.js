@@ -1,1 +1,0 @@
-import{Gt as e,Jt as t}from"./index-D4XNzAT2.js";import{M as n,j as r}from"./button-BGFaOSS8.js";import{t as i}from"./internal-B-ZzEWsX.js";var a=t(e()),o=a.forwardRef((e,t)=>{let r=n(`Toggle`,{props:{readOnly:e.readOnly}});return a.createElement(i,{...e,...r,ref:t,__injectAnalyticsComponentMetadata:!0})});r(o,`Toggle`);export{o as t};
