@@ -20,7 +20,6 @@ from server.demo.errors import known_regions
 INSTANCES_MAX: Final = 20_000
 DISKS_MAX: Final = 10
 BLOCKS_MAX: Final = 64
-AT_ONCE: Final = 100  # instances of one reservation
 ROOT: Final = "/dev/xvda"
 TIERS: Final = ("web", "app", "db", "batch")
 ENVIRONMENTS: Final = ("production", "staging", "development", "production")
@@ -87,13 +86,11 @@ def _in_region(crowd: Crowd, region: str, count: int, numbers: Iterator[int], bl
     backend: Any = ec2_backends[crowd.account][region]
     image = _image(backend, crowd, blocks)
     subnets = [subnet for zone in sorted(backend.subnets) for subnet in backend.subnets[zone].values()]
-    for first in range(0, count, AT_ONCE):
-        subnet = subnets[first // AT_ONCE % len(subnets)]
-        size = min(AT_ONCE, count - first)
-        reservation = backend.run_instances(image.id, size, None, [], **_options(crowd, region, subnet))
-        for instance in reservation.instances:
-            _name(backend, instance, crowd, next(numbers))
-            yield str(instance.id)
+    for position in range(count):
+        options = _options(crowd, region, subnets[position % len(subnets)])
+        (instance,) = backend.run_instances(image.id, 1, None, [], **options).instances  # one by one, as most are in companies
+        _name(backend, instance, crowd, next(numbers))
+        yield str(instance.id)
 
 
 def _image(backend: Any, crowd: Crowd, blocks: BlockStore) -> Any:
@@ -119,8 +116,8 @@ def _options(crowd: Crowd, region: str, subnet: Any) -> dict[str, Any]:
     """What RunInstances passes on to moto."""
     return {
         "instance_type": "t3.micro",
-        "is_instance_type_default": False,
-        "placement": subnet.availability_zone,
+        "is_instance_type_default": True,  # as if it were: moto need not look through all offerings each time
+        "placement": None,  # follows from the subnet
         "region_name": region,
         "subnet_id": subnet.id,
         "security_group_ids": [],

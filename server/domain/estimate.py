@@ -32,8 +32,10 @@ BLOCK = 512 * 1024  # bytes one EBS direct API call reads
 LISTED = 10_000  # blocks one page of a list names
 PACK = 16 * 2**20  # bytes of an object in a backup repository, and of a part of one in an archive
 ARCHIVE_PACK = 512 * 2**20
-OBJECTS_PER_POINT = 6  # written besides data, small ones: trees, manifest, marks
-READS_PER_POINT = 20  # objects looked at while a point is made
+# Counted while an instance of two disks was backed up: what is put besides data (trees, manifest, marks) and listed, which
+# costs the same; and what is read or looked at.
+OBJECTS_PER_POINT = 7
+READS_PER_POINT = 12
 KMS_PER_COPY = 2  # a data key made, and one opened, for each encrypted copy
 
 
@@ -91,11 +93,13 @@ class Chain:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shelf:
-    """A repository. ``kms``: a KMS key opens it."""
+    """A repository. ``kms``: a KMS key opens it. ``local``: on a disk of our own, for which AWS charges nothing; ``region`` is
+    then its source's."""
 
     region: str
     storage_class: StorageClass = StorageClass.STANDARD
     kms: bool = False
+    local: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -268,13 +272,8 @@ class _Work:
         yield _requests(Leg.REPLICA, "KMS requests", there, asked, there.kms)
 
     def _backups(self, shelf: Shelf, points: Shape) -> Iterator[Line]:
-        source, there = self.prices[self.plan.region], self.prices[shelf.region]
-        runs = self._monthly(points)
+        source, runs = self.prices[self.plan.region], self._monthly(points)
         read = self.data.flow(points) if self.plan.tracks_changes else self.data.used * runs
-        stored = self.data.unique(points) * self.data.stored
-        written = self.data.flow(points) * self.data.stored
-        usd = cost.monthly(there, {StorageClass.STANDARD: Stored(0, round(stored))})
-        yield Line(Leg.BACKUP, Component.STORAGE, "Backups", shelf.region, stored / GIB, "GiB-months", usd)
         if shelf.region != self.plan.region:
             gib = read / GIB
             usd = gib * source.to_region(shelf.region)
@@ -282,12 +281,21 @@ class _Work:
         lists = max(read / BLOCK / LISTED, runs * self.subject.disks)
         yield _requests(Leg.BACKUP, "Snapshot blocks read", source, read / BLOCK, source.direct.reads)
         yield _requests(Leg.BACKUP, "Lists of snapshot blocks", source, lists, source.direct.lists)
+        asked = runs * (self.subject.encrypted_disks + (1 if shelf.kms else 0))
+        yield _requests(Leg.BACKUP, "KMS requests", source, asked, source.kms)
+        if not shelf.local:
+            yield from self._in_bucket(shelf, points, runs)
+
+    def _in_bucket(self, shelf: Shelf, points: Shape, runs: float) -> Iterator[Line]:
+        there = self.prices[shelf.region]
+        stored = self.data.unique(points) * self.data.stored
+        written = self.data.flow(points) * self.data.stored
+        usd = cost.monthly(there, {StorageClass.STANDARD: Stored(0, round(stored))})
+        yield Line(Leg.BACKUP, Component.STORAGE, "Backups", shelf.region, stored / GIB, "GiB-months", usd)
         puts = written / PACK + runs * OBJECTS_PER_POINT
         yield _requests(Leg.BACKUP, "Uploads", there, puts, there.storage[StorageClass.STANDARD].put)
         gets = runs * READS_PER_POINT + (written / PACK if self.plan.verify else 0.0)
         yield _requests(Leg.BACKUP, "Downloads", there, gets, there.get)
-        asked = runs * (self.subject.encrypted_disks + (1 if shelf.kms else 0))
-        yield _requests(Leg.BACKUP, "KMS requests", source, asked, source.kms)
 
     def _archives(self, backup: Shelf, shelf: Shelf, points: Shape) -> Iterator[Line]:
         here, there = self.prices[backup.region], self.prices[shelf.region]

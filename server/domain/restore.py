@@ -21,6 +21,9 @@ class Leg(enum.Enum):
     ARCHIVE = "archive"
 
 
+IN_AWS = (Leg.SNAPSHOT, Leg.REPLICA)  # whose data EBS holds; the others' lies in repositories
+
+
 class PointState(enum.Enum):
     AVAILABLE = "available"
     DELETING = "deleting"  # decided; AWS or the repository may still hold parts
@@ -28,7 +31,8 @@ class PointState(enum.Enum):
 
 
 class Health(enum.Enum):
-    """Of a point in a repository. INCOMPLETE: some of its blocks are damaged or missing; the next backup may heal it."""
+    """INCOMPLETE: some of its blocks in the repository are damaged or missing, which the next backup may heal; or some of its
+    snapshots were deleted in AWS by somebody else."""
 
     HEALTHY = "healthy"
     INCOMPLETE = "incomplete"

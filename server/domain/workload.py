@@ -6,7 +6,7 @@ import enum
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid5
 
 
 class AccountState(enum.Enum):
@@ -79,3 +79,8 @@ class Resource:
     present: bool = True
     first_seen_at: datetime
     last_seen_at: datetime
+
+
+def resource_id(account_id: UUID, workload: str, region: str, aws_id: str) -> UUID:
+    """Derived, so that whoever finds the same thing gives it the same id."""
+    return uuid5(account_id, f"{workload}/{region}/{aws_id}")

@@ -61,14 +61,26 @@ def coverage(app: Services, caller: Caller, wanted: Sequence[Policy]) -> dict[UU
 
 
 def reaching(app: Services, caller: Caller, resource_ids: Sequence[UUID]) -> list[Policy]:
-    """Policies these resources could be added to: of their account, workload and Regions; the first to claim first."""
+    """Policies these resources could be added to: of their account, workload and Regions; the first to claim first.
+
+    Errors: Forbidden, InvalidInput.
+    """
     caller.require(Role.VIEWER)
     with app.store.transaction() as tx:
-        resources = list(tx.resources.many(resource_ids[:SELECTION_MAX]).values())
+        resources = known(tx, resource_ids)
         found = tx.policies.page(Select(limit=POLICIES_MAX))
-    if len(resources) < len(set(resource_ids)):
-        return []
     return sorted((one for one in found if all(_out_of_reach(one, each) is None for each in resources)), key=rank)
+
+
+def known(tx: Tx, ids: Sequence[UUID]) -> list[Resource]:
+    """The resources people named. InvalidInput when there are none, too many, or some nobody knows."""
+    if not 1 <= len(ids) <= SELECTION_MAX:
+        raise InvalidInput(f"Name 1 to {SELECTION_MAX} resources.", fields={"resourceIds": f"1 to {SELECTION_MAX}."})
+    found = tx.resources.many(ids)
+    if len(found) < len(set(ids)):
+        text = f"{len(set(ids)) - len(found)} of these resources are not known: rescan, then choose again."
+        raise InvalidInput(text, fields={"resourceIds": text})
+    return list(found.values())
 
 
 def _out_of_reach(policy: Policy, resource: Resource) -> str | None:

@@ -39,8 +39,9 @@ class Services:
 
     ``open_repository`` returns an open, cached repository of the format engine; errors: NotFound, WrongPassword,
     ForeignFormat, NotOwner, Damaged, and those of its storage. ``open_kms``: the service that holds a repository's key.
-    ``owner_id`` is this appliance's id, which repositories and snapshots are marked with; ``sealing`` its secret key at work. ``data_slots`` bounds how many tasks of this
-    process move disk data at the same time, and with it the memory they use.
+    ``owner_id`` is this appliance's id, which repositories and snapshots are marked with; ``sealing`` is its secret key at
+    work. ``data_slots`` bounds how many tasks of this process move disk data at the same time, and with it the memory they
+    use.
     """
 
     store: Store

@@ -16,7 +16,7 @@ from server.domain.access import Caller, Role
 from server.domain.errors import InvalidInput
 from server.domain.estimate import Assumptions, Chain, Component, Plan, Row, Shelf, Subject, estimate, totals
 from server.domain.policy import Policy
-from server.domain.repository import Encryption, Repository
+from server.domain.repository import Encryption, Repository, StorageKind
 from server.domain.restore import Leg
 from server.domain.sla import SlaTerms
 from server.domain.templates import StorageTemplate
@@ -160,10 +160,14 @@ def _repositories(policy: Policy, storage: StorageTemplate | None, region: str) 
 
 
 def _shelf(row: Repository | None, region: str) -> Shelf | None:
-    """A repository on a disk costs nothing to AWS but is estimated as if it were a bucket beside its source."""
     if row is None:
         return None
-    return Shelf(region=row.region or region, storage_class=row.storage_class, kms=row.encryption is Encryption.KMS)
+    return Shelf(
+        region=row.region or region,
+        storage_class=row.storage_class,
+        kms=row.encryption is Encryption.KMS,
+        local=row.kind is StorageKind.LOCAL,
+    )
 
 
 def _priced(plans: Mapping[str, Plan]) -> set[str]:
@@ -186,6 +190,8 @@ def _notes(policy: Policy, covered: int, plans: Mapping[str, Plan], measured: in
         yield "Some Regions have no replica target; their replicas are not counted."
     if covered and measured < covered:
         yield f"The change rate of {count(covered - measured, 'resource')} is assumed: no backup has measured it yet."
+    if any(plan.backup is not None and plan.backup.local for plan in plans.values()):
+        yield "Backups on the appliance's own disk are not counted: AWS charges nothing for them."
 
 
 # ---- export -----------------------------------------------------------------------------------------------------------

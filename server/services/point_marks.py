@@ -1,4 +1,4 @@
-"""The marks of points in AWS: written before a point is registered, so that no point is visible that could not be found again."""
+"""Marks of points in AWS: written before a point is registered, so that none is visible that could not be found again."""
 
 from __future__ import annotations
 

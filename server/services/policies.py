@@ -28,10 +28,9 @@ from server.domain.policy import (
 )
 from server.domain.replicas import ReplicaTarget
 from server.domain.schedule import Schedule
-from server.domain.scope import SELECTION_MAX, Scope
+from server.domain.scope import Scope
 from server.domain.session import Session, State
 from server.domain.sla import SlaTerms
-from server.domain.workload import Resource
 from server.ports import Order, Select, Tx, Where
 from server.services import claims, memberships, policy_checks, replies, tasks
 from server.services.context import Services
@@ -248,21 +247,11 @@ def add_resources(
         if replies.earlier(tx, caller, "addToPolicy", key) is not None:
             return tx.policies.get(id)
         current = tx.policies.get(id, lock=True)
-        scope = claims.widened(current, _known(tx, resource_ids))
+        scope = claims.widened(current, claims.known(tx, resource_ids))
         changed = amend(app, tx, caller, current, replace(draft_of(current), scope=scope), dry_run=dry_run)
         if not dry_run:
             replies.keep(tx, caller, "addToPolicy", key, id, at=changed.updated_at)
     return changed
-
-
-def _known(tx: Tx, ids: Sequence[UUID]) -> list[Resource]:
-    if not 1 <= len(ids) <= SELECTION_MAX:
-        raise InvalidInput(f"Name 1 to {SELECTION_MAX} resources.", fields={"resourceIds": f"1 to {SELECTION_MAX}."})
-    found = tx.resources.many(ids)
-    if len(found) < len(set(ids)):
-        text = f"{len(set(ids)) - len(found)} of these resources are not known: rescan, then choose again."
-        raise InvalidInput(text, fields={"resourceIds": text})
-    return list(found.values())
 
 
 # ---- switching, stopping, deleting ------------------------------------------------------------------------------------

@@ -114,9 +114,7 @@ def _registered(run: Run, point: RestorePoint, step: Step) -> Next | Done:
     lines = [Line(text, Level.SUCCESS), *(Line(f"{run.task.name}: {each}", Level.WARNING) for each in warnings)]
     state = LegState.WARNING if warnings else LegState.SUCCESS
     result = {"snapshotPointId": str(point.id)}
-    return legs.close(
-        run, TaskLeg.SNAPSHOT, state=state, message=" ".join(warnings), result=result, lines=lines, change=change
-    )
+    return legs.close(run, TaskLeg.SNAPSHOT, state=state, message=" ".join(warnings), result=result, lines=lines, change=change)
 
 
 # ---- verification and archive -----------------------------------------------------------------------------------------

@@ -40,9 +40,7 @@ def step(run: Run) -> Next | Done:
     lines += [Line(f"{run.task.name}: {text}", Level.WARNING) for text in warnings]
     state = LegState.WARNING if warnings else LegState.SUCCESS
     result = {"replicaPointId": str(point.id)}
-    return legs.close(
-        run, TaskLeg.REPLICA, state=state, message=" ".join(warnings), result=result, lines=lines, change=change
-    )
+    return legs.close(run, TaskLeg.REPLICA, state=state, message=" ".join(warnings), result=result, lines=lines, change=change)
 
 
 def abandon(run: Run) -> None:

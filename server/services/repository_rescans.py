@@ -20,7 +20,7 @@ from server.domain.periods import Frequency
 from server.domain.repository import Repository, RepositoryState, StorageClass
 from server.domain.restore import Leg, PointState, RestorePoint
 from server.domain.session import Level, Session, SessionKind, State, TaskKind
-from server.domain.workload import Account, Resource
+from server.domain.workload import Account, Resource, resource_id
 from server.ports import Order, Select, Tx, Where
 from server.repository import layout
 from server.repository.dedup import refill
@@ -29,7 +29,6 @@ from server.repository.repository import Control
 from server.repository.repository import Repository as Engine
 from server.services import runs
 from server.services.context import Services
-from server.services.rescans import resource_id
 from server.services.steps import Done, Handler, Line, Next, Run
 from server.services.wording import count
 

@@ -1,23 +1,26 @@
-"""Rescan: what is in AWS now, written into the inventory. One session per account, one task per Region."""
+"""Rescan: what is in AWS now, written into the inventory, and the snapshots there compared with the restore points known.
+
+One session per account, one task per Region.
+"""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from itertools import islice
 from typing import Any, Final, TypeVar
-from uuid import UUID, uuid5
+from uuid import UUID
 
 from server.domain.access import Caller, Role
-from server.domain.errors import InvalidInput
+from server.domain.errors import AwsError, InvalidInput
 from server.domain.policy import Policy
 from server.domain.scope import verdict
 from server.domain.session import Level, Session, SessionKind, State, TaskKind
-from server.domain.workload import Account, Found, Resource, place
-from server.ports import Order, Select, Tx, Where
-from server.services import claims, memberships, runs
+from server.domain.workload import Account, Found, Resource, place, resource_id
+from server.ports import Order, Select, Tx, Where, Workload
+from server.services import claims, memberships, rediscovery, runs
 from server.services.context import Services
 from server.services.steps import Done, Handler, Line, Next, Run
 from server.services.wording import count, size
@@ -108,13 +111,23 @@ class _Counts:
     bytes: int = 0
 
 
+@dataclass(slots=True)
+class _Points:
+    """What there is to say of restore points; ``worse``: some were lost, or could not be looked for."""
+
+    imported: int = 0
+    lost: int = 0
+    worse: bool = False
+    lines: list[Line] = field(default_factory=list)
+
+
 def _step(run: Run) -> Next | Done:
     """Repeated after a crash from the beginning: writing what is there already changes nothing."""
     document = run.task.document
     region, account_id = document["region"], UUID(document["accountId"])
     with run.app.store.transaction() as tx:
         account = tx.accounts.get(account_id)
-    counts = _Counts()
+    counts, points = _Counts(), _Points()
     looked_at: set[UUID] = set()
     for kind, workload in sorted(run.app.workloads.items()):
         with run.app.store.transaction() as tx:
@@ -132,8 +145,9 @@ def _step(run: Run) -> Next | Done:
             looked_at |= written
         _mark_gone(run, [known[id] for id in sorted(missing)])
         counts.gone += len(missing)
+        _compare_points(run, account, region, workload, points)
     _join_and_leave(run.app, account_id, region, looked_at)
-    return _told(region, counts)
+    return _told(region, counts, points)
 
 
 def _known(tx: Tx, account_id: UUID, kind: str, region: str) -> Iterator[Resource]:
@@ -145,11 +159,6 @@ def _known(tx: Tx, account_id: UUID, kind: str, region: str) -> Iterator[Resourc
         if len(rows) < PAGE:
             return
         after = (rows[-1].name, rows[-1].id)
-
-
-def resource_id(account_id: UUID, kind: str, region: str, aws_id: str) -> UUID:
-    """Derived, so that two rescans at once find the same id for the same thing."""
-    return uuid5(account_id, f"{kind}/{region}/{aws_id}")
 
 
 def _resource(account_id: UUID, kind: str, found: Found, known: dict[UUID, Resource], now: datetime) -> Resource:
@@ -209,13 +218,35 @@ def _covers(policy: Policy, resource: Resource) -> bool:
     return policy.workload == resource.workload and verdict(policy.scope, resource).covered
 
 
-def _told(region: str, counts: _Counts) -> Done:
+def _compare_points(run: Run, account: Account, region: str, workload: Workload, points: _Points) -> None:
+    """An account whose role may not list snapshots is still rescanned."""
+    try:
+        found = rediscovery.look(run, account, region, workload)
+    except AwsError as refusal:
+        points.worse = True
+        points.lines.append(Line(f"{region}: restore points were not looked for: {refusal.sentence()}", Level.WARNING))
+        return
+    harm = found.lost + found.harmed
+    points.imported += found.new + found.back
+    points.lost += harm
+    points.worse |= harm > 0
+    if found.changes():
+        points.lines.append(Line(f"{region}: {found.changes()}.", Level.WARNING if harm else Level.SUCCESS))
+    if found.ignored():
+        points.lines.append(Line(f"{region}: left alone: {found.ignored()}."))
+
+
+def _told(region: str, counts: _Counts, points: _Points) -> Done:
     parts = [f"{count(counts.seen, 'resource')} ({size(counts.bytes)})"]
     changes = ((counts.new, "new"), (counts.back, "back"), (counts.gone, "gone"))
     parts += [f"{number} {what}" for number, what in changes if number]
     text = f"{region}: {', '.join(parts)}."
     result = {"resources": counts.seen, "new": counts.new + counts.back, "gone": counts.gone}
-    return Done(message=text, document={"result": result}, lines=(Line(text, Level.SUCCESS, result),))
+    if points.imported or points.lost:
+        result |= {"points": points.imported, "lostPoints": points.lost}
+    lines = (Line(text, Level.SUCCESS, result), *points.lines)
+    state = State.WARNING if points.worse else State.SUCCESS
+    return Done(state=state, message=text, document={"result": result}, lines=lines)
 
 
 def _batches(items: Iterable[T], length: int) -> Iterator[list[T]]:

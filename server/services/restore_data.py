@@ -9,7 +9,7 @@ from typing import Final
 
 from server.domain.errors import Archived, Damaged, HoldfastError
 from server.domain.repository import RetrievalMode
-from server.domain.restore import Leg, RestorePoint
+from server.domain.restore import IN_AWS, Leg, RestorePoint
 from server.domain.session import Level
 from server.domain.workload import Place
 from server.ports import DiskSnapshot
@@ -29,7 +29,7 @@ def disks(run: Run, point: RestorePoint) -> tuple[DiskSnapshot, ...]:
     chosen = run.task.document["disks"]
     made: dict[str, str] = run.task.document.get("snapshots", {})
     found = [disk for disk in run.app.workloads[point.workload].disks(point.document) if disk.disk_id in chosen]
-    if point.leg is Leg.SNAPSHOT:
+    if point.leg in IN_AWS:
         return tuple(found)
     return tuple(replace(disk, snapshot_id=made.get(disk.disk_id, "")) for disk in found)
 

@@ -1,9 +1,9 @@
 """Getting things back: volumes or a whole instance, at a new place, from a snapshot, a backup or an archive.
 
-A restore task goes ``start`` → (archives: ``retrieve`` → ``await`` →) (all but snapshots: ``write`` → ``seal``) → ``create`` →
-``tidy``. ``await`` looks now and then whether the data is readable; ``write`` puts the blocks of each disk into a new EBS
-snapshot, with a checkpoint every few seconds; ``seal`` waits for EC2 to complete it; ``create`` is the workload's; ``tidy``
-removes the temporary snapshots.
+A restore task goes ``start`` → (archives: ``retrieve`` → ``await`` →) (what lies in a repository: ``write`` → ``seal``) →
+``create`` → ``tidy``. ``await`` looks now and then whether the data is readable; ``write`` puts the blocks of each disk into a
+new EBS snapshot, with a checkpoint every few seconds; ``seal`` waits for EC2 to complete it; ``create`` is the workload's;
+``tidy`` removes the temporary snapshots.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from server.domain import archive, codec
 from server.domain.access import Caller, Role
 from server.domain.errors import AwsNotFound, Conflict, HoldfastError, InvalidInput
 from server.domain.repository import StorageClass
-from server.domain.restore import PROVEN_BY_RESTORE, InstanceRestore, Leg, PointState, RestorePoint, VolumeRestore
+from server.domain.restore import IN_AWS, PROVEN_BY_RESTORE, InstanceRestore, Leg, PointState, RestorePoint, VolumeRestore
 from server.domain.session import Level, Session, SessionKind, State, TaskKind
 from server.domain.workload import Place, place
 from server.ports import DiskSnapshot, RestoreJob, Step, Tx, Workload
@@ -156,12 +156,12 @@ def _target(app: Services, point_id: UUID, options: Options) -> tuple[RestorePoi
         row = tx.repositories.get(point.repository_id) if point.repository_id else None
     if point.leg is Leg.ARCHIVE and row is not None and row.storage_class is not StorageClass.STANDARD:
         _check_retrieval(row.storage_class, options)
-    if point.leg is Leg.SNAPSHOT:
+    if point.leg in IN_AWS:
         if options.account_id != point.account_id:
-            wrong = "A snapshot is restored in its own account; use a backup to restore into another."
+            wrong = f"A {point.leg.value} is restored in its own account; use a backup to restore into another."
             raise InvalidInput(wrong, fields={"accountId": wrong})
         if options.region != point.region:
-            wrong = f"A snapshot is restored in its own Region, {point.region}; use a backup to restore into another."
+            wrong = f"A {point.leg.value} is restored in its own Region, {point.region}; use a backup to restore into another."
             raise InvalidInput(wrong, fields={"region": wrong})
     elif options.region != point.region:
         answer = app.aws.call(place(home, point.region), "ec2", "describe_regions")
@@ -187,7 +187,20 @@ def _chosen(app: Services, point: RestorePoint, options: Options) -> tuple[DiskS
     if unknown:
         wrong = f"The point has no disk {', '.join(sorted(unknown))}; it has {', '.join(disk.disk_id for disk in disks)}."
         raise InvalidInput(wrong, fields={"disks": wrong})
-    return tuple(disk for disk in disks if not wanted or disk.disk_id in wanted)
+    chosen = tuple(disk for disk in disks if not wanted or disk.disk_id in wanted)
+    if point.leg in IN_AWS and point.damage is not None:
+        _refuse_missing(point, [disk.disk_id for disk in chosen])
+    return chosen
+
+
+def _refuse_missing(point: RestorePoint, chosen: Sequence[str]) -> None:
+    assert point.damage is not None  # asked only then
+    gone = {each.disk_id for each in point.damage.ranges}.intersection(chosen)
+    if gone:
+        raise Conflict(
+            f"{describe(point)} is no longer whole: somebody deleted the snapshot of {', '.join(sorted(gone))} in AWS.",
+            remedy="Restore its other volumes, or choose another restore point.",
+        )
 
 
 def _check_zone(app: Services, where: Place, zone: str) -> None:
@@ -222,7 +235,7 @@ def _step(run: Run, create: Create) -> Next | Done:
     document = run.task.document
     if run.task.stage == "start":
         _available(point)
-        stage = {Leg.SNAPSHOT: "create", Leg.ARCHIVE: "retrieve"}.get(point.leg, "write")
+        stage = {Leg.BACKUP: "write", Leg.ARCHIVE: "retrieve"}.get(point.leg, "create")
         return Next(stage=stage, document={**document, "snapshots": {}, "written": {}}, message="Preparing.")
     if run.task.stage == "retrieve":
         return restore_data.retrieve(run, point)
@@ -260,7 +273,7 @@ def _create(run: Run, point: RestorePoint, where: Place, create: Create) -> Next
     warnings = tuple(Line(f"{run.task.name}: {text}", Level.WARNING) for text in step.memo.get("warnings", ()))
     result["warnings"] = [line.message for line in warnings]
     lines = (*warnings, Line(f"{run.task.name}: {_created(result)}", Level.SUCCESS, data=result))
-    if point.leg is Leg.SNAPSHOT:
+    if point.leg in IN_AWS:
         return Done(state=_verdict(result), message=_created(result), document={"result": result}, lines=lines)
     kept = {**document, "result": result, "memo": {}}
     return Next(stage="tidy", document=kept, message="Removing temporary snapshots.", lines=lines)

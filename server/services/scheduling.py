@@ -14,7 +14,7 @@ from typing import Final
 
 from server.domain.access import SYSTEM
 from server.domain.errors import DatabaseDown, HoldfastError, QueueDown
-from server.domain.restore import PointState
+from server.domain.restore import IN_AWS, PointState
 from server.domain.retention import DAILY_PASS
 from server.domain.session import SessionKind, TaskKind
 from server.ports import Select, Tx, Where
@@ -115,14 +115,23 @@ def _promised(app: Services, now: datetime) -> None:
 
 
 def _rescans(app: Services, hour: datetime) -> None:
-    """Look again where resources are known or policies reach, so that new ones are protected without anybody's doing."""
+    """Look again where resources or snapshots are known or policies reach, so that new ones are protected, and what happened to
+    snapshots is noticed, without anybody's doing."""
     with app.store.transaction() as tx:
         accounts = tx.accounts.page(Select(limit=POLICIES_MAX))
         policies = tx.policies.page(Select(where=(Where("enabled", "eq", True),), limit=POLICIES_MAX))
         for account in accounts:
-            known = tx.resources.groups("region", (Where("account_id", "eq", account.id), Where("present", "eq", True)))
+            here = Where("account_id", "eq", account.id)
+            known = tx.resources.groups("region", (here, Where("present", "eq", True)))
             named = {region for each in policies if each.scope.account_id == account.id for region in each.scope.regions}
-            regions = sorted({str(region) for region in known} | named)[: rescans.REGIONS_MAX]
+            kept = (
+                Where("account_id", "eq", account.id),
+                Where("leg", "in", IN_AWS),
+                Where("state", "eq", PointState.AVAILABLE),
+            )
+            holding = {str(region) for region in tx.points.groups("region", kept)}
+            targets = {each.region for policy in policies for each in policy.replicas if each.account_id == account.id}
+            regions = sorted({str(region) for region in known} | named | holding | targets)[: rescans.REGIONS_MAX]
             key = f"rescan:{account.id}:{hour:%Y-%m-%dT%H}"
             if regions and tx.sessions.find(key=key) is None:
                 rescans.begin_rescan(tx, app, account, regions, requested_by=due_runs.REQUESTED_BY, key=key)

@@ -188,7 +188,8 @@ WIDE = {
     } } } }""",
     "policies": """{ policies(first: 100) { edges { node { name resourceCount repository { name pointCount }
         archiveRepository { name } replicas { account { name } } slaTemplate { name terms { target } }
-        storageTemplate { name backup { default { name } } } lastSession { name } scope { account { name } resources { name } excludedResources { name } } } } } }""",
+        storageTemplate { name backup { default { name } } } lastSession { name }
+        scope { account { name } resources { name } excludedResources { name } } } } } }""",
     "sessions": """{ sessions(first: 100) { edges { node { name policy { name } progressDone progressTotal bytesRead bytesStored
         tasks { name state resource { name account { name } } } } } } }""",
     "points": """{ restorePoints(first: 100) { edges { node { at resource { name } policy { name } session { name }

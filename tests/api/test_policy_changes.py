@@ -158,6 +158,8 @@ def test_resources_are_added_to_a_policy_that_reaches_them(bench: Bench) -> None
     reaching = bench.data(FOR, {"ids": [global_id("Resource", one.id) for one in (web, app)]})
     assert reaching["policiesFor"] == [{"name": "nightly"}]
     assert bench.data(FOR, {"ids": [global_id("Resource", one.id) for one in (web, far)]})["policiesFor"] == []
+    for wrong, sentence in (([], "Name 1 to 1000 resources."), ([UUID(int=9)], "1 of these resources are not known")):
+        assert sentence in bench.error(FOR, {"ids": [global_id("Resource", id) for id in wrong]})["message"]
     bench.data(ADD, add(web.id, app.id, dryRun=True))
     added = bench.data(ADD, add(web.id, app.id, clientMutationId="k"))["addToPolicy"]["policy"]
     assert added["edition"] == 2

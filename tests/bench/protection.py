@@ -88,10 +88,12 @@ def _seed(made: Estate, number: int, name: str) -> list[str]:
 
 @dataclass
 class _Measure:
-    """What something took: seconds, SQL statements, and how much more memory the process holds at most."""
+    """What something took: seconds, of which the processor worked for this process, SQL statements, and how much more memory
+    the process holds at most."""
 
     made: Estate
     seconds: float = 0.0
+    worked: float = 0.0
     statements: int = 0
     grown: int = 0
 
@@ -99,16 +101,18 @@ class _Measure:
         self._statements = self.made.statements.total()
         Path("/proc/self/clear_refs").write_text("5")  # the peak is counted from here
         self._resident = _memory("VmRSS")
-        self._started = time.monotonic()
+        self._started, self._working = time.monotonic(), time.process_time()
         return self
 
     def __exit__(self, *_: object) -> None:
         self.seconds = time.monotonic() - self._started
+        self.worked = time.process_time() - self._working
         self.statements = self.made.statements.total() - self._statements
         self.grown = _memory("VmHWM") - self._resident
 
     def report(self, report: Report, name: str, number: int, says: str) -> None:
         report.add(f"{name}: time", self.seconds, "s", says)
+        report.add(f"{name}: processor", self.worked, "s", "of this process; the account's and the database's own not counted")
         report.add(f"{name}: SQL", self.statements, "statements", f"{self.statements / number:.1f} for each of {number:,}")
         report.add(f"{name}: memory", self.grown / 2**20, "MiB", "resident, more than before, at its peak")
 

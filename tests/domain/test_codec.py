@@ -14,8 +14,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from server.domain.codec import from_json, to_json
-from server.domain.policy import DailySchedule, Scope, SelectionMode, TagMatch, Weekday
+from server.domain.guest import Guest, Script, Scripts
+from server.domain.periods import DayRule, Ordinal, Period, Unit, Weekday
 from server.domain.restore import InstanceRestore, VolumeRestore
+from server.domain.schedule import Daily, Monthly, Rule, Schedule, Weekly, Yearly
+from server.domain.scope import Scope, SelectionMode, TagMatch, VolumeExclusions
 
 
 class Colour(Enum):
@@ -67,6 +70,21 @@ ids = st.lists(st.uuids(), max_size=3).map(tuple)
 tags = st.lists(st.builds(TagMatch, key=text, value=st.none() | text), max_size=3).map(tuple)
 
 
+periods = st.builds(Period, st.integers(1, 99), st.sampled_from(Unit))
+rules = st.builds(
+    Rule, slots=st.lists(st.integers(0, 23)).map(tuple), count=st.none() | st.integers(0, 9), period=st.none() | periods
+)
+maybe = st.none() | rules
+days = st.builds(
+    DayRule,
+    ordinal=st.sampled_from(Ordinal),
+    weekday=st.none() | st.sampled_from(Weekday),
+    day=st.none() | st.integers(1, 31),
+)
+weekdays = st.lists(st.sampled_from(Weekday)).map(tuple)
+scripts = st.builds(Scripts, pre=st.none() | st.builds(Script, path=text), ignore_missing=st.booleans())
+
+
 @given(
     scope=st.builds(
         Scope,
@@ -77,18 +95,22 @@ tags = st.lists(st.builds(TagMatch, key=text, value=st.none() | text), max_size=
         tags=tags,
         excluded_resource_ids=ids,
         excluded_tags=tags,
+        excluded_volumes=st.builds(VolumeExclusions, system=st.booleans(), volume_ids=st.lists(text).map(tuple), tags=tags),
     ),
     schedule=st.builds(
-        DailySchedule,
-        snapshot_hours=st.lists(st.integers(0, 23)).map(tuple),
-        backup_hours=st.lists(st.integers(0, 23)).map(tuple),
-        days=st.lists(st.sampled_from(Weekday)).map(tuple),
+        Schedule,
         timezone=text,
+        daily=st.none() | st.builds(Daily, days=weekdays, snapshot=rules, replica=maybe, backup=maybe),
+        weekly=st.none() | st.builds(Weekly, enabled=st.booleans(), hour=st.integers(0, 23), snapshot=rules, backup=maybe),
+        monthly=st.none() | st.builds(Monthly, hour=st.integers(0, 23), day=days, snapshot=rules, archive=maybe),
+        yearly=st.none() | st.builds(Yearly, hour=st.integers(0, 23), day=days, backup=maybe, archive=maybe),
     ),
+    guest=st.builds(Guest, application_aware=st.booleans(), linux=st.none() | scripts, windows=st.none() | scripts),
 )
-def test_the_documents_we_store_survive(scope: Scope, schedule: DailySchedule) -> None:
+def test_the_documents_we_store_survive(scope: Scope, schedule: Schedule, guest: Guest) -> None:
     assert from_json(Scope, json.loads(json.dumps(to_json(scope)))) == scope
-    assert from_json(DailySchedule, json.loads(json.dumps(to_json(schedule)))) == schedule
+    assert from_json(Schedule, json.loads(json.dumps(to_json(schedule)))) == schedule
+    assert from_json(Guest, json.loads(json.dumps(to_json(guest)))) == guest
 
 
 def test_restore_requests_survive() -> None:

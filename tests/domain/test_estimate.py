@@ -99,7 +99,13 @@ def test_backups_store_less_than_they_read() -> None:
     lists = line(found, Leg.BACKUP, Component.REQUESTS, "Lists")
     assert lists.quantity == pytest.approx(60), "one page for each of two disks a day"
     uploads = line(found, Leg.BACKUP, Component.REQUESTS, "Uploads")
-    assert uploads.quantity == pytest.approx(75 * 64 + 30 * 6)
+    assert uploads.quantity == pytest.approx(75 * 64 + 30 * 7)
+
+
+def test_a_repository_on_a_disk_costs_only_what_is_read_from_aws() -> None:
+    chains = {Leg.SNAPSHOT: daily(1), Leg.BACKUP: daily(30)}
+    found = row(Plan(region=VIRGINIA, chains=chains, backup=Shelf(region=VIRGINIA, local=True)))
+    assert [one.what for one in found.lines if one.leg is Leg.BACKUP] == ["Snapshot blocks read", "Lists of snapshot blocks"]
 
 
 def test_without_change_tracking_everything_is_read_but_only_changes_are_stored() -> None:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from server.domain.periods import EVERY_DAY, DayRule, Frequency, Ordinal, Period, Weekday
 from server.domain.region_zones import ZONES
+from server.domain.regions import TITLES
 from server.domain.restore import Leg
 from server.domain.sla import (
     ArchivePlan,
@@ -26,6 +27,7 @@ from server.domain.sla import (
     replica_slots,
     runs,
 )
+from server.domain.wall_clock import zone
 
 WEEK = Period(7)
 HOUR = 60
@@ -169,3 +171,8 @@ def test_slots_lie_in_an_open_window_and_are_as_many_as_fit(
 
 def test_every_day_of_the_week_is_known() -> None:
     assert [day.value for day in EVERY_DAY] == list(range(7))
+
+
+def test_every_region_has_a_time_zone() -> None:
+    assert ZONES.keys() == TITLES.keys()
+    assert all(zone(name) for name in ZONES.values())

@@ -93,6 +93,12 @@ class Console:
         self.page.screenshot(path=self.shots / f"{name}.png")
 
 
+def next_step(console: Console, title: str) -> None:
+    """On to the wizard's next step, called ``title``: the server is asked about the one before it shows."""
+    console.button("Next").click()
+    expect(console.page.get_by_role("heading", level=1, name=title, exact=True)).to_be_visible()
+
+
 @pytest.fixture
 def new_console(
     browser: Browser, appliance: RunningAppliance, tmp_path: Path, request: pytest.FixtureRequest

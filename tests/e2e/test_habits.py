@@ -15,7 +15,13 @@ PAGES = (
     "/",
     "/resources",
     "/policies",
+    "/policies?tab=sla",
     "/policies/create",
+    "/policies/create?kind=SLA",
+    "/templates",
+    "/templates?tab=storage",
+    "/templates/sla/create",
+    "/templates/storage/create",
     "/protected-data",
     "/protected-data?tab=points",
     "/sessions",
@@ -23,6 +29,7 @@ PAGES = (
     "/repositories/add",
     "/accounts",
     "/accounts/add",
+    "/preferences",
 )
 
 
@@ -196,4 +203,5 @@ def test_every_page_shows_without_a_complaint(
         expect(page.get_by_role("status", name="Loading")).to_have_count(0)
         overflow = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
         assert overflow <= 0, f"{path} is {overflow} pixels too wide"
-        console.shoot(f"page-{path.strip('/').replace('/', '-').replace('?tab=', '-') or 'overview'}-{scheme}-{width}")
+        name = re.sub(r"\W+", "-", path.strip("/")) or "overview"
+        console.shoot(f"page-{name}-{scheme}-{width}")

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from playwright.sync_api import expect
 
-from tests.e2e.conftest import BUCKET, REPOSITORY_PASSWORD, Console
+from tests.e2e.conftest import BUCKET, REPOSITORY_PASSWORD, Console, next_step
 
 
 def test_a_wrong_password_is_refused_and_says_what_to_do(new_console: Callable[..., Console]) -> None:
@@ -99,7 +99,8 @@ def _create_policy(console: Console) -> None:
     console.button("Next").click()
     expect(page.get_by_text("Give the policy a name.")).to_be_visible()
     page.get_by_label("Name", exact=True).fill("Browser story")
-    console.button("Next").click()
+    next_step(console, "Sources")
+    next_step(console, "Resources")
 
     page.get_by_label("Some instances").check()
     page.get_by_role("button", name="Add tag").first.click()
@@ -109,17 +110,18 @@ def _create_policy(console: Console) -> None:
     preview = page.get_by_role("row").filter(has_text="web-01")
     expect(preview).to_contain_text("Selected by tag Environment=production.")
     console.shoot("policy-resources")
-    console.button("Next").click()
+    next_step(console, "Guest processing")
+    next_step(console, "Targets")
 
     console.choose("Repository", "Story repository")
+    next_step(console, "Schedule")
     page.get_by_role("button", name="Snapshot at 14:00").click()
-    expect(page.get_by_text("Snapshots at 02:00 and 14:00, every day; backups at 02:00 (Europe/Berlin).")).to_be_visible()
+    page.get_by_label("Snapshots to keep").first.fill("3")
+    expect(page.get_by_text("The 3 newest daily snapshots")).to_be_visible()
     console.shoot("policy-schedule")
-    console.button("Next").click()
-
-    page.get_by_label("Snapshots", exact=True).fill("3")
-    console.button("Next").click()
-    expect(page.get_by_text("The newest 3 snapshots of each resource are kept; backups are kept for 30 days.")).to_be_visible()
+    for title in ("Tags", "Settings", "Cost", "Review"):
+        next_step(console, title)
+    expect(page.get_by_text("Backups go to the repository Story repository.")).to_be_visible()
     console.shoot("policy-review")
     console.button("Create policy").click()
     expect(page.get_by_role("heading", level=1, name="Browser story")).to_be_visible()

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from server.cli.policy_files import DEPTH_MAX, SIZE_MAX, dump, load, parse
+from server.domain import policy_rules
 from server.domain.errors import InvalidInput
+from server.domain.policy import Policy
+from server.domain.policy_document import Names, entries, read
+from server.domain.strict import Spot
 
 SAMPLE = """\
 # ours
@@ -34,6 +42,23 @@ def test_words_mean_what_they_say() -> None:
     assert (first["enabled"], first["schedule"]["daily"]["snapshot"]) == ("on", {"hours": [7, 19], "keep": 7})
     assert (second["name"], second["window"]) == ("2", "07:00")
     assert second["tags"] == {"owner": None, "cost": 1.5, "no": "yes", "big": "0o17"}
+
+
+def test_the_readme_shows_a_document_that_can_be_applied() -> None:
+    readme = (Path(__file__).parents[2] / "README.md").read_text()
+    shown = re.search(r"```yaml\n(holdfast: 1.*?)```", readme, re.DOTALL)
+    assert shown is not None
+    problems: dict[str, str] = {}
+    [entry] = entries(Spot(parse(shown[1], "README.md").content, "", problems))
+    names = Names(
+        accounts={"Home account": UUID(int=1), "DR": UUID(int=2)},
+        repositories={"vault": UUID(int=3), "cold": UUID(int=4)},
+    )
+    decided = read(entry, names)
+    assert problems == {}
+    now = datetime(2026, 11, 22, tzinfo=UTC)
+    policy = replace(Policy(id=UUID(int=5), name="", scope=decided["scope"], created_at=now, updated_at=now), **decided)
+    assert policy_rules.problems(policy, None, None) == {}
 
 
 @pytest.mark.parametrize(

@@ -220,6 +220,20 @@ export type IdInput = {
   readonly clientMutationId?: string | null | undefined;
 };
 
+export type ImportPoliciesInput = {
+  /** JSON, as exportPolicies gives it. */
+  readonly document: string;
+  readonly names?: ReadonlyArray<ImportedNameInput>;
+  readonly dryRun?: boolean;
+};
+
+/** Under which name a policy of the document is created. */
+export type ImportedNameInput = {
+  /** In the document. */
+  readonly name: string;
+  readonly newName: string;
+};
+
 export type InstanceRestoreInput = {
   readonly pointId: string;
   readonly accountId: string;
@@ -1327,6 +1341,20 @@ export type AddToPolicyMutationVariables = Exact<{
 
 export type AddToPolicyMutation = { readonly addToPolicy: { readonly policy: { readonly id: string, readonly name: string, readonly resourceCount: number } | null } };
 
+export type ExportPoliciesQueryVariables = Exact<{
+  ids?: ReadonlyArray<string> | null | undefined;
+}>;
+
+
+export type ExportPoliciesQuery = { readonly exportPolicies: string };
+
+export type ImportPoliciesMutationVariables = Exact<{
+  input: ImportPoliciesInput;
+}>;
+
+
+export type ImportPoliciesMutation = { readonly importPolicies: { readonly policies: ReadonlyArray<{ readonly name: string }> } };
+
 export type PreferencesQueryVariables = Exact<{ [key: string]: never; }>;
 
 
@@ -1769,6 +1797,10 @@ export const MovePolicyDocument = operation<MovePolicyMutation, MovePolicyMutati
 export const StopPolicyDocument = operation<StopPolicyMutation, StopPolicyMutationVariables>("mutation StopPolicy($input: IdInput!) { stopPolicy(input: $input) { sessions { id name } } }");
 
 export const AddToPolicyDocument = operation<AddToPolicyMutation, AddToPolicyMutationVariables>("mutation AddToPolicy($input: AddToPolicyInput!) { addToPolicy(input: $input) { policy { id name resourceCount } } }");
+
+export const ExportPoliciesDocument = operation<ExportPoliciesQuery, ExportPoliciesQueryVariables>("query ExportPolicies($ids: [ID!]) { exportPolicies(ids: $ids) }");
+
+export const ImportPoliciesDocument = operation<ImportPoliciesMutation, ImportPoliciesMutationVariables>("mutation ImportPolicies($input: ImportPoliciesInput!) { importPolicies(input: $input) { policies { name } } }");
 
 export const PreferencesDocument = operation<PreferencesQuery, PreferencesQueryVariables>("query Preferences { preferences { obsoleteSnapshots { ...PeriodParts } } } fragment PeriodParts on Period { amount unit }");
 

@@ -5,12 +5,12 @@ import Form from "@cloudscape-design/components/form";
 import Header from "@cloudscape-design/components/header";
 import RadioGroup from "@cloudscape-design/components/radio-group";
 import SpaceBetween from "@cloudscape-design/components/space-between";
-import { PreferencesDocument, UpdatePreferencesDocument, type PeriodPartsFragment, type PeriodUnit } from "../api/generated";
+import { PreferencesDocument, UpdatePreferencesDocument, type PeriodPartsFragment } from "../api/generated";
 import { fieldError } from "../api/errors";
 import { useCommand, useData } from "../api/useData";
 import { useNotifications } from "../app/notifications";
 import { Page } from "../app/page";
-import { PeriodField } from "../ui/PeriodField";
+import { PeriodField, type PeriodDraft } from "../ui/PeriodField";
 import { ProblemAlert } from "../ui/ProblemAlert";
 import { Waiting } from "../ui/Waiting";
 
@@ -29,7 +29,7 @@ export default function Preferences() {
 
 function Settings({ kept }: { kept: PeriodPartsFragment | null }) {
   const [limited, setLimited] = useState(kept !== null);
-  const [period, setPeriod] = useState<{ amount: string; unit: PeriodUnit }>({ amount: String(kept?.amount ?? 3), unit: kept?.unit ?? "MONTHS" });
+  const [period, setPeriod] = useState<PeriodDraft>({ amount: String(kept?.amount ?? 3), unit: kept?.unit ?? "MONTHS" });
   const update = useCommand(UpdatePreferencesDocument);
   const notifications = useNotifications();
   const number = Number(period.amount);

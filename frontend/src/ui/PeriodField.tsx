@@ -3,12 +3,18 @@ import Input from "@cloudscape-design/components/input";
 import Select from "@cloudscape-design/components/select";
 import type { PeriodUnit } from "../api/generated";
 
+/** A length of time while it is typed. */
+export interface PeriodDraft {
+  readonly amount: string;
+  readonly unit: PeriodUnit;
+}
+
 interface PeriodFieldProps {
   readonly label: string;
-  readonly value: { readonly amount: string; readonly unit: PeriodUnit };
+  readonly value: PeriodDraft;
   readonly units?: readonly PeriodUnit[];
   readonly errorText?: string;
-  readonly onChange: (value: { amount: string; unit: PeriodUnit }) => void;
+  readonly onChange: (value: PeriodDraft) => void;
 }
 
 const NAME: Record<PeriodUnit, string> = { DAYS: "days", MONTHS: "months", YEARS: "years" };

@@ -291,7 +291,6 @@ class PointRow(Base, table=True):
         one_of("health", Health),
         objects("document", "content_roots"),
         not_negative("size_bytes", "stored_bytes"),
-        CheckConstraint("health = 'healthy' OR repository_id IS NOT NULL", name="health_of_repository"),
         CheckConstraint("(health = 'incomplete') = (damage IS NOT NULL)", name="damage"),
         CheckConstraint(f"proven_how IN ('{PROVEN_BY_VERIFICATION}', '{PROVEN_BY_RESTORE}')", name="proven_how"),
         CheckConstraint("(proven_at IS NULL) = (proven_how IS NULL)", name="proven"),

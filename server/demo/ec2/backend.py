@@ -12,6 +12,7 @@ from moto.ec2.models import instances as moto_instances
 from moto.ec2.models.amis import Ami
 from moto.ec2.models.elastic_block_store import Snapshot, Volume, VolumeAttachment
 from moto.ec2.models.instances import Instance, InstanceState, Reservation
+from moto.ec2.utils import generic_filter
 
 from server.demo import kms
 from server.demo.blockstore import BlockStore
@@ -66,10 +67,13 @@ class DemoEc2Backend(RecordedEc2Backend):
         return volume
 
     def describe_volumes(self, volume_ids: list[str] | None = None, filters: Any = None) -> list[Volume]:
-        for volume_id in volume_ids or ():
+        if not volume_ids:
+            return super().describe_volumes(filters=filters)
+        for volume_id in volume_ids:
             if volume_id not in self.volumes:
                 raise InvalidVolumeIdError(volume_id)
-        return super().describe_volumes(volume_ids, filters)
+        found = [self.volumes[volume_id] for volume_id in dict.fromkeys(volume_ids)]  # moto would look at every volume
+        return generic_filter(filters, found) if filters else found
 
     def attach_volume(
         self, volume_id: str, instance_id: str, device_path: str, delete_on_termination: bool = False

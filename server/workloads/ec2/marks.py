@@ -137,9 +137,11 @@ def _sealed(held: Mapping[str, str]) -> bytes | None:
     number, _, first = held.get(f"{tags.RECORD}1", "").partition(".")
     if number not in _NUMBERS:
         return None
-    rest = [held.get(f"{tags.RECORD}{each}") for each in range(2, int(number) + 1)]
+    names = [f"{tags.RECORD}{each}" for each in range(2, int(number) + 1)]
+    if not held.keys() >= set(names):
+        return None
     try:
-        return base64.urlsafe_b64decode(first + "".join(part for part in rest if part is not None)) if None not in rest else None
+        return base64.urlsafe_b64decode(first + "".join(held[name] for name in names))
     except binascii.Error:
         return None
 

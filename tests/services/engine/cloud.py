@@ -231,7 +231,8 @@ class Tiny:
     def mark(self, place: Place, document: Mapping[str, Any], mark: PointMark, sealing: Sealing) -> None:
         self.cloud.enter("mark")
         for each in document["volumes"]:
-            kept, record = self.cloud.snapshots[each["snapshotId"]], {"told": mark.told, "document": document}
+            kept = self.cloud.snapshots.setdefault(each["snapshotId"], Kept("", each["volumeId"], place.region))
+            record = {"told": mark.told, "document": document}
             kept.record = sealing.seal(json.dumps(record).encode(), place=each["snapshotId"])
             kept.mark = mark
 
@@ -262,7 +263,7 @@ class Tiny:
 
     def missing(self, place: Place, snapshot_ids: Collection[str]) -> set[str]:
         self.cloud.enter("missing")
-        return set(snapshot_ids) - self.cloud.snapshots.keys()
+        return {id for id in snapshot_ids if id not in self.cloud.blocks}
 
     def abandon(self, place: Place, token: str) -> None:
         self.cloud.enter("abandon")

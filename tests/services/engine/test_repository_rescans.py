@@ -11,6 +11,7 @@ import pytest
 from server.domain.access import SYSTEM
 from server.domain.errors import Conflict, NotFound
 from server.domain.immutability import BucketFacts
+from server.domain.periods import Frequency
 from server.domain.repository import Repository, RepositoryState
 from server.domain.restore import Leg, PointState, RestorePoint
 from server.domain.session import Session, SessionKind, State
@@ -74,7 +75,8 @@ def test_an_existing_folder_brings_its_points_with_their_recorded_retention(appl
     after = backups(appliance)
     assert [point.id for point in after] == [point.id for point in before]
     assert [point.expires_at for point in after] == [point.at + timedelta(days=9) for point in before]
-    assert [point.document for point in after] == [point.document for point in before]
+    assert [point.flags for point in after] == [(Frequency.DAILY,)] * 2
+    assert [point.document["volumes"] for point in after] == [point.document["volumes"] for point in before]
     with appliance.app.store.transaction() as tx:
         resource = tx.resources.get(after[0].resource_id)
     assert (resource.aws_id, resource.name, resource.present) == ("i-web-1", "web-1", False)

@@ -11,6 +11,7 @@ import pytest
 
 from server.domain.access import SYSTEM, Caller, Role
 from server.domain.errors import AwsAccessDenied, AwsRejected, Conflict, Forbidden, InvalidInput, Throttled, Unavailable
+from server.domain.replicas import ReplicaTarget
 from server.domain.restore import InstanceRestore, Leg, RestorePoint, VolumeRestore
 from server.domain.session import Session, State
 from server.ports import Select
@@ -70,6 +71,21 @@ def test_volumes_come_back_with_the_same_bytes(protected: Appliance, leg: Leg) -
     assert set(protected.cloud.snapshots) == before
     if leg is Leg.SNAPSHOT:
         assert protected.cloud.blocks.calls["write"] == 0
+
+
+def test_a_replica_is_restored_where_it_is_and_nowhere_else(appliance: Appliance) -> None:
+    account, other = appliance.account(), appliance.account("dr")
+    appliance.machine(account, "web-1", {"vol-a": DISK})
+    place = ReplicaTarget(account_id=other.id, region="eu-central-1")
+    assert run(appliance, appliance.policy(account, replicas=(place,)).id).state is State.SUCCESS
+    with pytest.raises(InvalidInput, match="A replica is restored in its own account"):
+        begin(appliance, Leg.REPLICA, account_id=account.id)
+    with pytest.raises(InvalidInput, match="A replica is restored in its own Region, eu-central-1"):
+        begin(appliance, Leg.REPLICA)
+    session_id = begin(appliance, Leg.REPLICA, region="eu-central-1", zone="eu-central-1a")
+    assert finished(appliance, session_id).state is State.SUCCESS, appliance.lines(session_id)
+    assert contents(appliance, session_id) == {"vol-a": DISK}
+    assert appliance.cloud.blocks.calls["write"] == 0
 
 
 def test_temporary_snapshots_are_removed(protected: Appliance) -> None:

@@ -126,7 +126,7 @@ function Bar({ entry, label, pressed, onChoose }: { entry: Entry; label: string;
       <span>
         <span className="hf-bar-value">{judged ? percentText(entry.percent) : "–"}</span>
         <br />
-        {judged ? SLA_STATE[entry.state].text : ""}
+        {judged ? SLA_STATE[entry.state].text : "\u00a0"}
       </span>
       <span>{label}</span>
     </button>

@@ -133,6 +133,7 @@ function summaryOf(policy: PolicyDetail): KeyValuePairsProps.Pair[] {
 function Overview({ policy, preview: { preview, problem } }: { policy: PolicyDetail; preview: PreviewAnswer }) {
   const choices = useData(PolicyChoicesDocument, {});
   const draft = useMemo(() => draftOf(policy, "UTC"), [policy]);
+  const names = new Map([...policy.scope.resources, ...policy.scope.excludedResources].map((resource) => [resource.id, resource.name]));
   const runs = policy.enabled ? (preview?.nextRuns ?? []) : [];
   return (
     <SpaceBetween size="l">
@@ -153,7 +154,7 @@ function Overview({ policy, preview: { preview, problem } }: { policy: PolicyDet
         <Container fitHeight header={<Header variant="h2">What it does</Header>}>
           <ul className="hf-sentences">
             {preview && <li>{preview.scheduleText}</li>}
-            {choices.data && settingSentences(draft, choices.data).map((sentence) => <li key={sentence}>{sentence}</li>)}
+            {choices.data && settingSentences(draft, choices.data, names).map((sentence) => <li key={sentence}>{sentence}</li>)}
           </ul>
         </Container>
         <Container fitHeight header={<Header variant="h2">What it keeps</Header>}>

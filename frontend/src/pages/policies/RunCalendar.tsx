@@ -52,7 +52,7 @@ export function RunCalendar({ runs, timeZone, daysShown = 10 }: RunCalendarProps
 }
 
 /** A dot for each leg; read out by name. */
-export function LegDots({ legs }: { legs: readonly Leg[] }) {
+function LegDots({ legs }: { legs: readonly Leg[] }) {
   return (
     <span className="hf-run-dots" role="img" aria-label={legs.map((leg) => LEG[leg]).join(", ")}>
       {legs.map((leg) => (

@@ -10,6 +10,7 @@ const draft: PolicyDraft = {
   regions: ["us-east-1", "eu-central-1"],
   repositoryId: "r",
 };
+const names = new Map([["1", "web-01"]]);
 const choices: PolicyChoicesQuery = {
   accounts: { edges: [] },
   repositories: { edges: [{ node: { id: "r", name: "main", url: "", state: "AVAILABLE", kind: "S3", storageClass: "STANDARD" } }] },
@@ -74,7 +75,7 @@ describe("a policy's draft", () => {
   });
 
   it("tells its settings in plain sentences", () => {
-    expect(settingSentences(draft, choices)).toEqual([
+    expect(settingSentences(draft, choices, names)).toEqual([
       "Protected: every EC2 instance in us-east-1 and eu-central-1.",
       "Backups go to the repository main.",
       "The health of all its backups is checked once a month, on the first Sunday.",
@@ -90,12 +91,15 @@ describe("a policy's draft", () => {
         excludeSystemVolume: true,
       },
       choices,
+      names,
     );
     expect(who).toBe(
-      "Protected: 1 named instance and every EC2 instance in us-east-1 and eu-central-1 tagged Env=prod, except anything tagged Skip.",
+      "Protected: web-01 and every EC2 instance in us-east-1 and eu-central-1 tagged Env=prod, except anything tagged Skip.",
     );
     expect(left).toBe("Left out: system volumes.");
-    expect(settingSentences({ ...draft, scheduled: false, enabled: false, repositoryId: "" }, choices)).toEqual([
+    const [many] = settingSentences({ ...draft, all: false, resourceIds: ["1", "2", "3", "4", "5", "6"] }, choices, names);
+    expect(many).toBe("Protected: 6 named instances.");
+    expect(settingSentences({ ...draft, scheduled: false, enabled: false, repositoryId: "" }, choices, names)).toEqual([
       "Protected: every EC2 instance in us-east-1 and eu-central-1.",
       "No backups: snapshots stay in the AWS account, in the Region of the instance.",
       "It is disabled: it does not run by itself until it is enabled.",

@@ -1,6 +1,7 @@
-import type { KeyUsage, Ordinal, PeriodUnit, PolicyDetailQuery, PolicyInput, PolicyKind, ScriptsInput, ScriptsPartsFragment, TagMatchInput, Weekday } from "../../api/generated";
+import type { KeyUsage, Ordinal, PolicyDetailQuery, PolicyInput, PolicyKind, ScriptsInput, ScriptsPartsFragment, TagMatchInput, Weekday } from "../../api/generated";
 import { minuteName, minutesOf } from "../../format/calendar";
 import { wordsOf } from "../../format/text";
+import type { PeriodDraft } from "../../ui/PeriodField";
 import {
   newSchedule,
   scheduleDraftOf,
@@ -91,11 +92,6 @@ export interface PolicyDraft {
   readonly healthChecked: boolean;
   readonly ordinal: Ordinal;
   readonly weekday: Weekday;
-}
-
-export interface PeriodDraft {
-  readonly amount: string;
-  readonly unit: PeriodUnit;
 }
 
 const NO_SCRIPTS: ScriptsDraft = {

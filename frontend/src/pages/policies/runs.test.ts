@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import { namesIn } from "./importedNames";
 import { periodLabel } from "./periodLabel";
 import { byDay, dayLabel, flagsOf, timeOfDay, totals } from "./runs";
 
@@ -31,5 +32,13 @@ describe("a period's name", () => {
     expect(periodLabel({ start: "2026-11-23T00:00:00Z" }, "DAILY")).toBe("Mon 23 Nov");
     expect(periodLabel({ start: "2026-11-23T00:00:00Z" }, "WEEKLY")).toBe("from 23 Nov");
     expect(periodLabel({ start: "2026-11-01T00:00:00Z" }, "MONTHLY")).toBe("Nov 26");
+  });
+});
+
+describe("an exported document", () => {
+  it("gives the names in it, and none when it is something else", () => {
+    expect(namesIn('{"version": 1, "policies": [{"name": "a"}, {"name": "b"}, {}]}')).toEqual(["a", "b"]);
+    expect(namesIn("[1]")).toEqual([]);
+    expect(namesIn("no json")).toEqual([]);
   });
 });

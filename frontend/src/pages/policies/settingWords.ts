@@ -3,16 +3,23 @@ import { count, list, wordsOf } from "../../format/text";
 import { healthCheckPhrase } from "../../format/calendar";
 import { makesBackups, onlyByHand, type PolicyDraft, type TagCondition } from "./draft";
 
-export function tagText({ key, value }: TagCondition): string {
+function tagText({ key, value }: TagCondition): string {
   return value === null ? key : `${key}=${value}`;
 }
 
-/** What a policy's settings mean, a sentence each. When it runs and what it keeps is told by the server. */
-export function settingSentences(draft: PolicyDraft, choices: PolicyChoicesQuery): string[] {
+/** More instances than this are counted rather than named. */
+const NAMED = 5;
+
+/**
+ * What a policy's settings mean, a sentence each. When it runs and what it keeps is told by the server.
+ *
+ * @param names of the instances it names, by id.
+ */
+export function settingSentences(draft: PolicyDraft, choices: PolicyChoicesQuery, names: ReadonlyMap<string, string>): string[] {
   const name = (edges: readonly { node: { id: string; name: string } }[], id: string): string =>
     edges.find(({ node }) => node.id === id)?.node.name ?? "one that is no longer there";
   const repositories = choices.repositories.edges;
-  const sentences = [scopeSentence(draft)];
+  const sentences = [scopeSentence(draft, names)];
   const left = leftOut(draft);
   if (left) sentences.push(left);
   if (draft.kind === "SCHEDULE") {
@@ -46,17 +53,22 @@ export function settingSentences(draft: PolicyDraft, choices: PolicyChoicesQuery
   return sentences;
 }
 
-function scopeSentence(draft: PolicyDraft): string {
+function instances(ids: readonly string[], names: ReadonlyMap<string, string>): string[] {
+  if (ids.length > NAMED) return [count(ids.length, "named instance")];
+  return ids.map((id) => names.get(id) ?? "an instance no longer known");
+}
+
+function scopeSentence(draft: PolicyDraft, names: ReadonlyMap<string, string>): string {
   const regions = list(draft.regions) || "no Region yet";
   const tags = draft.tags.filter((tag) => tag.key.trim() !== "");
   const parts = draft.all
     ? [`every EC2 instance in ${regions}`]
     : [
-        ...(draft.resourceIds.length > 0 ? [count(draft.resourceIds.length, "named instance")] : []),
+        ...instances(draft.resourceIds, names),
         ...(tags.length > 0 ? [`every EC2 instance in ${regions} tagged ${tags.map(tagText).join(" or ")}`] : []),
       ];
   const excluded = [
-    ...(draft.excludedResourceIds.length > 0 ? [count(draft.excludedResourceIds.length, "named instance")] : []),
+    ...instances(draft.excludedResourceIds, names),
     ...draft.excludedTags.filter((tag) => tag.key.trim() !== "").map((tag) => `anything tagged ${tagText(tag)}`),
   ];
   return `Protected: ${list(parts) || "nothing yet"}${excluded.length > 0 ? `, except ${list(excluded)}` : ""}.`;

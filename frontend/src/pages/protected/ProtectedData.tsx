@@ -1,3 +1,4 @@
+import { useState } from "react";
 import Box from "@cloudscape-design/components/box";
 import Header from "@cloudscape-design/components/header";
 import SpaceBetween from "@cloudscape-design/components/space-between";
@@ -17,6 +18,7 @@ import { useTab } from "../../ui/useTab";
 import { When } from "../../ui/When";
 import { PresenceIndicator } from "../resources/Resources";
 import { PointTable } from "./PointTable";
+import { RemoveSet } from "./RemoveSet";
 
 export default function ProtectedData() {
   const [tab, setTab] = useTab(["resources", "points"]);
@@ -48,6 +50,7 @@ const shape: ListShape<ResourceOrderField> = {
 
 function ByResource() {
   const list = useListView(shape);
+  const [selected, setSelected] = useState<readonly ResourceRowFragment[]>([]);
   const answer = useData(
     ResourcesDocument,
     {
@@ -58,6 +61,8 @@ function ByResource() {
     },
     { live: ["restore_point", "resource"] },
   );
+  const items = answer.data?.resources.edges.map((edge) => edge.node) ?? [];
+  const chosen = items.filter((item) => selected.some((each) => each.id === item.id));
   return (
     <ListTable
       title="Resources"
@@ -65,12 +70,14 @@ function ByResource() {
       variant="container"
       columns={columns}
       answer={answer}
-      items={answer.data?.resources.edges.map((edge) => edge.node) ?? []}
+      items={items}
       total={answer.data?.resources.totalCount}
       list={list}
       searchHint="Find by name"
       trackBy={(resource) => resource.id}
       nameOf={(resource) => resource.name}
+      selection={{ type: "multi", items: chosen, onChange: setSelected }}
+      actions={<RemoveSet resources={chosen} />}
       empty={
         <EmptyState title="Nothing is protected yet" text="Restore points appear here after the first run of a policy.">
           <RouterButton to={paths.policies}>Go to policies</RouterButton>
@@ -99,8 +106,30 @@ const columns: readonly Column<ResourceRowFragment>[] = [
     ),
   },
   { id: "kind", header: "Kind", cell: (resource) => workloadName(resource.workload) },
-  { id: "region", header: "Region", sortingField: "REGION", cell: (resource) => resource.region },
-  { id: "account", header: "AWS account", cell: (resource) => resource.account.name },
+  {
+    id: "region",
+    header: "Region",
+    sortingField: "REGION",
+    cell: (resource) => (
+      <div>
+        <span className="hf-nowrap">{resource.region}</span>
+        <Box color="text-body-secondary" fontSize="body-s">
+          <span className="hf-nowrap">{resource.account.name}</span>
+        </Box>
+      </div>
+    ),
+  },
+  {
+    id: "policy",
+    header: "Policy",
+    minWidth: 130,
+    cell: ({ protection }) =>
+      protection.policy ? (
+        <RouterLink to={paths.policy(protection.policy.id)}>{protection.policy.name}</RouterLink>
+      ) : (
+        <Box color="text-body-secondary">Not protected</Box>
+      ),
+  },
   { id: "state", header: "State", cell: (resource) => <PresenceIndicator resource={resource} /> },
   { id: "size", header: "Size", sortingField: "SIZE_BYTES", cell: (resource) => <span className="hf-number">{gib(resource.sizeBytes)}</span> },
   { id: "points", header: "Restore points", cell: (resource) => resource.pointCount.toLocaleString("en-US") },

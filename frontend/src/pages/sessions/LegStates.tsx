@@ -4,7 +4,7 @@ import type { LegState, SessionDetailQuery, TaskLegName } from "../../api/genera
 import "../../ui/flags.css";
 
 type Session = Extract<NonNullable<SessionDetailQuery["node"]>, { __typename: "Session" }>;
-export type TaskLeg = Session["tasks"][number]["legs"][number];
+type TaskLeg = Session["tasks"][number]["legs"][number];
 
 const NAME: Record<TaskLegName, string> = {
   GUEST: "Guest processing",

@@ -15,7 +15,7 @@ import { PeriodField } from "../../ui/PeriodField";
 import { PlanForm } from "./PlanForm";
 import type { TermsDraft } from "./termsDraft";
 
-export interface TermsFormProps {
+interface TermsFormProps {
   readonly draft: TermsDraft;
   readonly change: (part: Partial<TermsDraft>) => void;
   readonly error: (...paths: string[]) => string | undefined;

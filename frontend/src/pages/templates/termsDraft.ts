@@ -5,18 +5,13 @@ import type {
   Ordinal,
   PeriodInput,
   PeriodPartsFragment,
-  PeriodUnit,
   SlaTermsInput,
   TermsPartsFragment,
   Weekday,
 } from "../../api/generated";
 import { minuteName, minutesOf, MONTHS, WEEKDAYS } from "../../format/calendar";
+import type { PeriodDraft } from "../../ui/PeriodField";
 import { dayInput, wholeNumber, type DayDraft } from "../policies/wizard/scheduleDraft";
-
-export interface PeriodDraft {
-  readonly amount: string;
-  readonly unit: PeriodUnit;
-}
 
 /** What one leg is promised. Times of day and numbers are as typed. */
 export interface PlanDraft {

@@ -9,7 +9,7 @@ export function stepPhrase(minutes: number): string {
 }
 
 /** `all day`, `from 22:00 to 06:00`. */
-export function windowPhrase({ start, end }: { start: number; end: number }): string {
+function windowPhrase({ start, end }: { start: number; end: number }): string {
   return start === end ? "all day" : `from ${minuteName(start)} to ${minuteName(end)}`;
 }
 

@@ -21,7 +21,7 @@ import type { StepProps } from "./stepProps";
 
 /** The whole policy once more: in words, as the coming two weeks, and as the instances it protects. */
 export function ReviewStep({ problems, ...props }: StepProps & { problems: Problems }) {
-  const { draft, answer, choices, policyId } = props;
+  const { draft, answer, choices, names, policyId } = props;
   const { preview } = answer;
   const others = Object.entries(problems);
   const timezone = draft.kind === "SCHEDULE" ? draft.schedule.timezone : undefined;
@@ -43,7 +43,7 @@ export function ReviewStep({ problems, ...props }: StepProps & { problems: Probl
         <SpaceBetween size="m">
           <ul className="hf-sentences">
             {preview && <li>{preview.scheduleText}</li>}
-            {settingSentences(draft, choices).map((sentence) => (
+            {settingSentences(draft, choices, names).map((sentence) => (
               <li key={sentence}>{sentence}</li>
             ))}
           </ul>

@@ -27,13 +27,11 @@ export function SchedulePreview({ answer, timeZone }: SchedulePreviewProps) {
         </Header>
       }
     >
-      <div aria-live="polite" aria-busy={pending}>
-        <SpaceBetween size="m">
-          {problem && <ProblemAlert header="The preview cannot be shown" problem={problem} />}
-          {!preview && !problem && <Box color="text-body-secondary">Fill in the fields, and this shows when it runs and what it keeps.</Box>}
-          {preview && <Told preview={preview} timeZone={timeZone} />}
-        </SpaceBetween>
-      </div>
+      <SpaceBetween size="m">
+        {problem && <ProblemAlert header="The preview cannot be shown" problem={problem} />}
+        {!preview && !problem && <Box color="text-body-secondary">Fill in the fields, and this shows when it runs and what it keeps.</Box>}
+        {preview && <Told preview={preview} timeZone={timeZone} />}
+      </SpaceBetween>
     </Container>
   );
 }
@@ -41,7 +39,7 @@ export function SchedulePreview({ answer, timeZone }: SchedulePreviewProps) {
 function Told({ preview, timeZone }: { preview: Preview; timeZone: string | undefined }) {
   return (
     <SpaceBetween size="m">
-      <div>{preview.scheduleText}</div>
+      <div aria-live="polite">{preview.scheduleText || "The times are not complete yet."}</div>
       {preview.warnings.map((warning) => (
         <Alert key={warning} type="warning">
           {warning}

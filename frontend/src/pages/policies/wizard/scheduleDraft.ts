@@ -63,7 +63,7 @@ const KEPT: Record<Frequency, { count: string; amount: string; unit: PeriodUnit 
 const FIRST_SLOTS: Record<Frequency, readonly number[]> = { DAILY: [2], WEEKLY: [6], MONTHLY: [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12], YEARLY: [1] };
 
 /** Legs a frequency can make, in the order they are made. */
-export const LEGS_OF: Record<Frequency, readonly Leg[]> = {
+const LEGS_OF: Record<Frequency, readonly Leg[]> = {
   DAILY: ["SNAPSHOT", "REPLICA", "BACKUP"],
   WEEKLY: ["SNAPSHOT", "REPLICA", "BACKUP"],
   MONTHLY: ["SNAPSHOT", "REPLICA", "BACKUP", "ARCHIVE"],

@@ -125,6 +125,7 @@ ALTER TABLE restore_points
     ADD COLUMN flags JSONB NOT NULL DEFAULT '[]',
     ADD COLUMN manual BOOLEAN NOT NULL DEFAULT false,
     ADD COLUMN slot_at TIMESTAMPTZ,
+    DROP CONSTRAINT ck_restore_points_health_of_repository,
     DROP CONSTRAINT ck_restore_points_archive,
     ADD CONSTRAINT ck_restore_points_archive CHECK (leg = 'archive' OR retrieval IS NULL),
     ADD CONSTRAINT ck_restore_points_source CHECK (leg IN ('archive', 'replica') OR source_id IS NULL),
@@ -158,7 +159,9 @@ DELETE FROM tasks WHERE kind IN ('manual_snapshot', 'read_prices');
 DELETE FROM policies WHERE kind = 'sla';
 DROP INDEX ix_restore_points_expires_at;
 UPDATE restore_points SET source_id = NULL WHERE leg = 'replica';
+UPDATE restore_points SET health = 'healthy', damage = NULL WHERE repository_id IS NULL;
 ALTER TABLE restore_points
+    ADD CONSTRAINT ck_restore_points_health_of_repository CHECK (health = 'healthy' OR repository_id IS NOT NULL),
     DROP CONSTRAINT ck_restore_points_archive,
     DROP COLUMN flags,
     DROP COLUMN manual,

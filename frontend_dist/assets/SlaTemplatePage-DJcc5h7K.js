@@ -1,1 +1,0 @@
-export{t as default}from"./TemplatePage-BbG-8Qzh.js";

@@ -1,1 +1,0 @@
-import{Gt as e,Jt as t}from"./index-DBwnyY8O.js";import{M as n,j as r}from"./button-CfqObeO2.js";import{t as i}from"./internal-D6vzogRJ.js";var a=t(e()),o=a.forwardRef(({...e},t)=>{let r=n(`Checkbox`,{props:{readOnly:e.readOnly}});return a.createElement(i,{...e,...r,ref:t,__injectAnalyticsComponentMetadata:!0})});r(o,`Checkbox`);export{o as t};

@@ -1,1 +1,0 @@
-import{Gt as e,Jt as t}from"./index-DBwnyY8O.js";import{M as n,gn as r,j as i}from"./button-CfqObeO2.js";var a=t(e());function o({size:e=`normal`,variant:t=`normal`,...i}){let o=n(`Icon`,{props:{name:i.name,size:e,variant:t}});return a.createElement(r,{size:e,variant:t,...i,...o})}i(o,`Icon`);export{o as t};
