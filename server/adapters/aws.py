@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final, cast
 
 import botocore.session
@@ -43,6 +45,7 @@ from botocore.exceptions import (
 )
 from botocore.paginate import Paginator
 from botocore.parsers import ResponseParserError
+from botocore.utils import parse_timestamp
 
 from server.adapters import aws_errors, backoff
 from server.adapters.aws_errors import Call
@@ -233,6 +236,7 @@ class Boto3Aws:
             session = self._sessions.get(place)
             if session is None:
                 session = botocore.session.get_session()
+                session.get_component("response_parser_factory").set_parser_defaults(timestamp_parser=moment)
                 if place.role_arn is not None:
                     provider = _Role(lambda: self._assume(place))
                     session.register_component("credential_provider", CredentialResolver(providers=[provider]))
@@ -332,6 +336,17 @@ class _Role(CredentialProvider):
 
     def load(self) -> DeferredRefreshableCredentials:
         return DeferredRefreshableCredentials(refresh_using=self._assume, method=self.METHOD)
+
+
+_USUAL_DATE: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")
+
+
+def moment(text: Any) -> datetime:
+    """What botocore makes of a date. It takes half of all the work of reading a long list; the usual form is quickly read."""
+    if isinstance(text, str) and _USUAL_DATE.fullmatch(text):
+        return datetime.fromisoformat(text)
+    found: datetime = parse_timestamp(text)
+    return found
 
 
 def _repeatable(operation: str, params: dict[str, Any]) -> bool:

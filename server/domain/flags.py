@@ -22,11 +22,12 @@ NAMES = {Frequency.DAILY: "D", Frequency.WEEKLY: "W", Frequency.MONTHLY: "M", Fr
 
 @dataclass(frozen=True, slots=True)
 class Flagged:
-    """A point as far as flags are concerned."""
+    """A point as far as flags are concerned. ``until``: the retention recorded with it, which holds a flag without a rule."""
 
     id: UUID
     at: datetime
     flags: frozenset[Frequency]
+    until: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,26 +39,30 @@ class Kept:
 
 
 def harmonise(chain: Sequence[Flagged], rules: Mapping[Frequency, Rule], now: datetime) -> dict[UUID, Kept]:
-    """For each point of the chain, in any order, what is left of its flags. A flag whose frequency has no rule is lost."""
+    """For each point of the chain, in any order, what is left of its flags. One whose frequency has no rule (any more) is
+    lost, unless what was recorded with the point still holds it."""
     newest = sorted(chain, key=lambda point: (point.at, point.id), reverse=True)
     left: dict[UUID, set[Frequency]] = {point.id: set() for point in chain}
     reasons: dict[UUID, list[str]] = {point.id: [] for point in chain}
     for frequency in Frequency:
         holders = [point for point in newest if frequency in point.flags]
         for rank, point in enumerate(holders, start=1):
-            stays, reason = _verdict(frequency, rules.get(frequency), rank, point.at, now)
+            stays, reason = _verdict(frequency, rules.get(frequency), rank, point, now)
             reasons[point.id].append(reason)
             if stays:
                 left[point.id].add(frequency)
     return {point.id: Kept(frozenset(left[point.id]), tuple(reasons[point.id])) for point in chain}
 
 
-def _verdict(frequency: Frequency, rule: Rule | None, rank: int, at: datetime, now: datetime) -> tuple[bool, str]:
+def _verdict(frequency: Frequency, rule: Rule | None, rank: int, point: Flagged, now: datetime) -> tuple[bool, str]:
     name = frequency.value
     if rule is None:
-        return False, f"There is no {name} schedule for it any more."
+        gone = f"There is no {name} schedule for it any more"
+        if point.until is None or now >= point.until:
+            return False, f"{gone}."
+        return True, f"{gone}: kept until {point.until:%Y-%m-%d %H:%M} UTC, as it was made to be."
     if rule.period is not None:
-        end = rule.period.after(at)
+        end = rule.period.after(point.at)
         if now >= end:
             return False, f"Its {name} period of {rule.period} ended {end:%Y-%m-%d %H:%M} UTC."
         return True, f"Kept as {name} until {end:%Y-%m-%d %H:%M} UTC ({rule.period})."

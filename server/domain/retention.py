@@ -10,8 +10,8 @@ Rules
 4. Snapshots made by hand stand outside every chain: they go when their own time has come, or never.
 5. A point whose deletion began earlier goes, so that an interrupted deletion is finished. Deleted points are not mentioned.
 6. A point in a repository carries the retention it was made with (``expires_at``). It counts for points without flags (archives
-   made by hand) and for imported ones in another repository than the policy's; a policy that backs the resource up into theirs
-   overrides it.
+   made by hand), for imported ones in another repository than the policy's, and for flags nobody has a rule for any more: a
+   schedule that was removed, or a resource that moved to another policy, takes nothing back. A policy with a rule overrides it.
 7. An incomplete point goes by the same rules as a whole one: part of it can still be restored until then.
 8. What no policy looks after: snapshots and replicas are *obsolete* and go at the age the appliance sets for them, or never;
    what lies in a repository goes by the retention it was made with.
@@ -34,6 +34,7 @@ Rules = Mapping[Leg, Mapping[Frequency, Rule]]
 Place = tuple[UUID, Leg, UUID | None]
 IN_REPOSITORIES = (Leg.BACKUP, Leg.ARCHIVE)
 DAILY_PASS = time(4, tzinfo=UTC)  # when retention looks at everything, once a day
+UNLIMITED = "It records no retention: kept until somebody deletes it."
 BASE = "Change-tracking base: the next backup is compared with it."
 
 
@@ -58,7 +59,7 @@ def decide(
     track: bool = True,
 ) -> list[Decision]:
     """A decision for every point that is not deleted yet, in the order given. ``points``: all of each resource concerned, of
-    every leg; with backups left out, a base is kept. ``repositories``: which the policy writes into. ``track`` False: a base is
+    every leg. ``repositories``: which the policy writes into. ``track`` False: a base is
     not held, but stays marked while its flags keep it."""
     chains: dict[Place, list[RestorePoint]] = defaultdict(list)
     for point in points:
@@ -83,10 +84,7 @@ def _unattended(point: RestorePoint, obsolete: Period | None, now: datetime) -> 
     if point.manual:
         return _manual(point, now)
     if point.leg in IN_REPOSITORIES:
-        if point.expires_at is not None:
-            return _by_itself(point, now)
-        reason = "No policy looks after it, and it records no retention: kept until somebody deletes it."
-        return Decision(point, keep=True, reason=reason, flags=point.flags)
+        return _by_itself(point, now)
     if obsolete is None:
         return Decision(point, keep=True, reason="No policy looks after it; obsolete ones are kept.", flags=point.flags)
     end = obsolete.after(point.at)
@@ -102,12 +100,13 @@ def _place(point: RestorePoint) -> Place:
 
 
 def _flagged(point: RestorePoint) -> Flagged:
-    return Flagged(point.id, point.at, frozenset(point.flags))
+    until = point.expires_at if point.leg in IN_REPOSITORIES else None
+    return Flagged(point.id, point.at, frozenset(point.flags), until)
 
 
 def _untracked(live: Sequence[RestorePoint], kept: Mapping[UUID, Kept], now: datetime) -> set[UUID]:
-    """Resources all of whose backups go in this pass: no snapshot of theirs is a base any more."""
-    stays: dict[UUID, bool] = {}
+    """Resources without a backup after this pass: no snapshot of theirs is a base any more."""
+    stays: dict[UUID, bool] = {point.resource_id: False for point in live if point.base}
     for point in live:
         if point.leg is not Leg.BACKUP:
             continue
@@ -141,13 +140,15 @@ def _begun(point: RestorePoint) -> Decision:
 
 
 def _own_retention(point: RestorePoint, repositories: Collection[UUID]) -> bool:
-    if point.leg not in IN_REPOSITORIES or point.expires_at is None:
+    if point.leg not in IN_REPOSITORIES:
         return False
-    return not point.flags or (point.policy_id is None and point.repository_id not in repositories)
+    foreign = point.policy_id is None and point.repository_id not in repositories
+    return not point.flags or (foreign and point.expires_at is not None)
 
 
 def _by_itself(point: RestorePoint, now: datetime) -> Decision:
-    assert point.expires_at is not None  # see _own_retention
+    if point.expires_at is None:
+        return Decision(point, keep=True, reason=UNLIMITED, flags=point.flags)
     gone = now >= point.expires_at
     when = "is over" if gone else f"lasts until {point.expires_at:%Y-%m-%d %H:%M} UTC"
     return Decision(point, keep=not gone, reason=f"The retention it was made with {when}.", flags=point.flags)

@@ -336,10 +336,10 @@ def _move_base(tx: Tx, snapshot: RestorePoint, *, track: bool) -> None:
         Where("leg", "eq", Leg.SNAPSHOT),
         Where("base", "eq", True),
     )
-    for former in tx.points.page(Select(where=where, limit=100)):
-        if former.id != snapshot.id:
-            tx.points.save(replace(former, base=False))
-    current = tx.points.get(snapshot.id, lock=True)
+    ids = {former.id for former in tx.points.page(Select(where=where, limit=100))}
+    rows = tx.points.many({*ids, snapshot.id}, lock=True)  # as they are now: one may have been deleted in between
+    tx.points.put([replace(row, base=False) for row in rows.values()])  # first: a resource has one base
+    current = rows[snapshot.id]
     if track and current.state is PointState.AVAILABLE:
         tx.points.save(replace(current, base=True))
 

@@ -68,22 +68,26 @@ def _stale(policy: Policy, now: datetime) -> bool:
 
 
 def begin_scheduled(app: Services, policy_id: UUID, now: datetime) -> None:
-    """The latest slot that came due; earlier missed ones are folded into it."""
+    """The latest slot that came due; earlier missed ones are folded into it. While the previous run goes on, one that the next
+    makes up for is left out; another waits."""
     with app.store.transaction() as tx:
         policy = tx.policies.get(policy_id, lock=True)
         if not policy.enabled or policy.schedule is None:
             return
-        following = next_run_at(policy, None, now)
+        upcoming = keeping.next_run(policy, None, now)
+        following = upcoming.slot.at if upcoming else None
         slot = _slot(policy, now)
         if slot is None or tx.sessions.find(key=_key(policy, slot.at)) is not None:
-            tx.policies.save(replace(policy, next_run_at=following, revision=policy.revision + 1))
+            _planned(tx, policy, following)
             return
         try:
             protection.refuse_while_running(tx, policy)
         except Conflict:
+            if upcoming is None or not _makes_up_for(upcoming.slot, slot):
+                return  # still due: it is made as soon as the previous one is over
             text = f"{policy.name}: the run due at {slot.at:%Y-%m-%d %H:%M} UTC was left out: the previous one still runs."
             tx.activity.append(at=now, kind="policy", subject_id=policy.id, change="changed", message=text)
-            tx.policies.save(replace(policy, next_run_at=following, revision=policy.revision + 1))
+            _planned(tx, policy, following)
             return
         order = protection.RunOrder(
             requested_by=REQUESTED_BY,
@@ -94,6 +98,16 @@ def begin_scheduled(app: Services, policy_id: UUID, now: datetime) -> None:
             remarks=_remarks(slot.at, now),
         )
         protection.start_run(tx, app, policy, order, next_run_at=following)
+
+
+def _planned(tx: Tx, policy: Policy, following: datetime | None) -> None:
+    if policy.next_run_at != following:
+        tx.policies.save(replace(policy, next_run_at=following, revision=policy.revision + 1))
+
+
+def _makes_up_for(later: Slot, missed: Slot) -> bool:
+    """Whether ``later`` makes every leg ``missed`` would have made, counting for as much."""
+    return all(leg in later.flags and later.flags[leg] >= flags for leg, flags in missed.flags.items())
 
 
 def _slot(policy: Policy, now: datetime) -> Slot | None:

@@ -62,10 +62,12 @@ _LASTING: Final[tuple[str, ...]] = (
     "failed",
     "guest",
     "verify",
+    "resume",
     "result",
     "errorCode",
 )
 _TOLD: Final[tuple[str, ...]] = ("result", "legs", "flags", "slots")  # what is left of it when the task has ended
+_RESUMED: Final = (TaskLeg.BACKUP, TaskLeg.ARCHIVE)  # what they read and stored so far is kept between attempts
 GUEST_OPEN: Final = "open"  # of the key ``guest``: the pre-snapshot script was begun, the post-snapshot one is due
 GUEST_OVER: Final = "over"
 
@@ -133,14 +135,20 @@ def close_harmed(run: Run, end: Done) -> Next | Done:
     return onward(run, document, lines=end.lines, change=_with_promises(run, lost, end.change, made=False))
 
 
-def give_up(run: Run, leg: TaskLeg, error: HoldfastError, **more: Any) -> Next:
-    """The leg has made nothing: what needs it is left out, the rest goes on; the failed leg may be tried again later."""
+def give_up(run: Run, leg: TaskLeg, error: HoldfastError) -> Next:
+    """The leg has made nothing: what needs it is left out, the rest goes on; the failed leg may be tried again later. One that
+    moves data goes on then where it stopped; others are cleaned up after, and begin anew."""
     impossible = isinstance(error, LegImpossible)
     state = LegState.WARNING if impossible else LegState.ERROR
     before = of(run.task)
     legs = domain.unmade(domain.marked(before, leg, state, error.sentence()), leg)
-    document = {**run.task.document, **more, "legs": domain.to_json(legs), "cleaning": leg.value}
+    document = {**run.task.document, "legs": domain.to_json(legs)}
     left = 0 if impossible else int(document["retries"])
+    stage = ONWARD if left > 0 and leg in _RESUMED else CLEAN
+    if stage == ONWARD:
+        document["resume"] = {**document.get("resume", {}), leg.value: _without(run.task.document, *_LASTING)}
+    else:
+        document["cleaning"] = leg.value
     if not impossible:
         document = {**document, "failed": [*document.get("failed", ()), leg.value], "errorCode": error.code}
     text, level = f"{run.task.name}: {error.sentence()}", Level.WARNING if impossible else Level.ERROR
@@ -149,8 +157,8 @@ def give_up(run: Run, leg: TaskLeg, error: HoldfastError, **more: Any) -> Next:
         level = Level.WARNING
     lost = [each for each in legs if each is leg or before[each].state is not legs[each].state]
     change = _with_promises(run, lost, None, made=False)
-    following = Next(stage=CLEAN, document=document, lines=(Line(text, level, {"code": error.code}),), change=change)
-    return replace(following, stage=GUEST_POST) if _frozen(document) else following
+    stage = GUEST_POST if _frozen(document) else stage
+    return Next(stage=stage, document=document, lines=(Line(text, level, {"code": error.code}),), change=change)
 
 
 def second_chance(run: Run, error: HoldfastError) -> Next | None:
@@ -165,7 +173,9 @@ def second_chance(run: Run, error: HoldfastError) -> Next | None:
         return None
     if stage in (HEAL, GUEST_POST):  # the point is there, and stays
         line = Line(f"{run.task.name}: {error.sentence()}", Level.WARNING, {"code": error.code})
-        legs = domain.marked(of(run.task), leg, LegState.WARNING, error.sentence())
+        legs = of(run.task)
+        if legs[leg].state is not LegState.ERROR:
+            legs = domain.marked(legs, leg, LegState.WARNING, error.sentence())
         more = {"legs": domain.to_json(legs), **({"guest": GUEST_OVER} if stage == GUEST_POST else {})}
         return Next(stage=ONWARD, document={**document, **more}, lines=(line,))
     if stage == GUEST_PRE:
@@ -219,7 +229,9 @@ def _frozen(document: Mapping[str, Any]) -> bool:
 def _enter(
     run: Run, leg: TaskLeg, legs: Legs, document: dict[str, Any], lines: tuple[Line, ...], change: Change | None
 ) -> Next:
+    resumed = document.get("resume", {})
     document = {**document, "legs": domain.to_json(domain.marked(legs, leg, LegState.RUNNING))}
+    document["resume"] = _without(resumed, leg.value)
     if leg is TaskLeg.GUEST:
         document["guest"] = GUEST_OPEN
     if leg is TaskLeg.SNAPSHOT:
@@ -233,6 +245,7 @@ def _enter(
             "keepDays": kept["days"],
             "retention": kept,
         }
+    document |= resumed.get(leg.value, {})
     return Next(stage=STAGES[leg], document=document, message=_MESSAGES[leg], lines=lines, change=change)
 
 

@@ -70,7 +70,7 @@ def delete_points(
 ) -> Session | None:
     """Delete restore points, a change-tracking base among them too (the next backup then reads the whole disks).
 
-    None when ``dry_run``. Errors: Forbidden, InvalidInput, NotFound, Conflict while a restore reads one of them.
+    None when ``dry_run``. Errors: Forbidden, InvalidInput, NotFound, Conflict while one of them is in use.
     """
     caller.require(Role.OPERATOR)
     wanted = list(dict.fromkeys(ids))
@@ -105,7 +105,7 @@ def delete_set(
 ) -> SetDeletion:
     """Delete all points of these resources that belong to the set.
 
-    Errors: Forbidden, InvalidInput, NotFound, Conflict while one of them is read, or is immutable.
+    Errors: Forbidden, InvalidInput, NotFound, Conflict while one of them is in use, or immutable.
     """
     caller.require(Role.OPERATOR)
     wanted = list(dict.fromkeys(resource_ids))
@@ -167,7 +167,7 @@ def _refuse_in_use(tx: Tx, found: Sequence[RestorePoint]) -> None:
     for point in found:
         if use.holds(point):
             raise Conflict(
-                f"{describe(point)} is in use: it is being made, restored from or archived.",
+                f"{describe(point)} is in use: it is being made, read, restored from or archived.",
                 remedy="Wait for that to end, or cancel it.",
             )
 
@@ -195,7 +195,13 @@ class Use:
         return point.id in self.points or point.session_id in self.runs
 
 
-_READERS: Final = (SessionKind.VOLUME_RESTORE, SessionKind.INSTANCE_RESTORE, SessionKind.ARCHIVE)
+_READERS: Final = (
+    SessionKind.VOLUME_RESTORE,
+    SessionKind.INSTANCE_RESTORE,
+    SessionKind.ARCHIVE,
+    SessionKind.VERIFICATION,
+    SessionKind.RETRIEVAL,
+)
 
 
 def in_use(tx: Tx, *, but: UUID | None = None) -> Use:
@@ -211,7 +217,7 @@ def in_use(tx: Tx, *, but: UUID | None = None) -> Use:
             continue
         if session.kind is SessionKind.POLICY_RUN:
             making.add(session.id)
-        elif session.kind is SessionKind.ARCHIVE:
+        elif "pointIds" in session.document:
             read.update(map(UUID, session.document["pointIds"]))
         else:
             read.add(UUID(session.document["pointId"]))

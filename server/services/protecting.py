@@ -13,6 +13,7 @@ from typing import Final
 from uuid import UUID
 
 from server.domain import legs as domain
+from server.domain.errors import Conflict, HoldfastError
 from server.domain.legs import LegState, TaskLeg
 from server.domain.restore import Leg, RestorePoint
 from server.domain.session import Level, State, Task
@@ -24,6 +25,8 @@ from server.services.wording import count, size
 
 
 def _step(run: Run) -> Next | Done:
+    if _older(run.task):
+        raise Conflict("The appliance was upgraded while this ran.", remedy="Run the policy again.")
     return _STAGES[run.task.stage](run)
 
 
@@ -162,16 +165,48 @@ def _sweep(run: Run, leg: TaskLeg) -> None:
 
 def _cleanup(run: Run) -> None:
     """The task was cancelled, or killed its workers: the leg at work ends here; points that were made stay."""
+    if _older(run.task):
+        _sweep_older(run)
+        return
     document = run.task.document
     current = legs.of(run.task)
     leg = TaskLeg(document["cleaning"]) if "cleaning" in document else domain.running(current)
-    if leg is not None:
+    try:
+        if leg is TaskLeg.GUEST and current[TaskLeg.SNAPSHOT].state is LegState.PENDING:
+            _sweep(run, leg)  # or it would freeze the guest after it was thawed
+    finally:  # whatever else cannot be removed, no guest is left frozen
+        if document.get("guest") == legs.GUEST_OPEN:
+            guests.thaw(run, *_subject(run))
+    if leg is not None and leg is not TaskLeg.GUEST:
         _sweep(run, leg)
-    if document.get("guest") == legs.GUEST_OPEN:
-        guests.thaw(run, *_subject(run))
+    for name, kept in document.get("resume", {}).items():  # failed legs that were to be tried again
+        run.save({**run.task.document, **kept})
+        _sweep(run, TaskLeg(name))
     ended = {each: current[each] for each in current if not current[each].state.open}
     stopped = {each: domain.LegRecord(LegState.SKIPPED, "Not done: the run ended early.") for each in current}
     run.save({**document, "legs": domain.to_json({**stopped, **ended})})
+
+
+# ---- tasks of before there were legs ----------------------------------------------------------------------------------
+
+
+def _older(task: Task) -> bool:
+    """Begun by a version that knew no legs: the appliance was upgraded while it ran."""
+    return "legs" not in task.document
+
+
+def _sweep_older(run: Run) -> None:
+    """Remove what it has begun, unless it became a point."""
+    document = run.task.document
+    if "result" not in document:
+        resource, where = _subject(run)
+        run.app.workloads[resource.workload].abandon(where, legs.token(run.task))
+    elif not document.get("registered"):
+        backups.abandon(run)
+
+
+def _second_chance(run: Run, error: HoldfastError) -> Next | None:
+    return None if _older(run.task) else legs.second_chance(run, error)
 
 
 _STAGES: Final[Mapping[str, Callable[[Run], Next | Done]]] = MappingProxyType(
@@ -190,4 +225,4 @@ _STAGES: Final[Mapping[str, Callable[[Run], Next | Done]]] = MappingProxyType(
     }
 )
 
-HANDLER: Final = Handler(step=_step, cleanup=_cleanup, second_chance=legs.second_chance)
+HANDLER: Final = Handler(step=_step, cleanup=_cleanup, second_chance=_second_chance)

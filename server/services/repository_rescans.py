@@ -265,16 +265,18 @@ def _point(
         size_bytes=manifest.size_bytes,
         stored_bytes=manifest.stored_bytes,
         expires_at=manifest.at + timedelta(days=days) if isinstance(days, int) else None,
-        flags=_flags(manifest),
+        flags=_flags(row, manifest),
         locked_until=manifest.lock.until if manifest.lock else None,
         source_id=source.id if source and row.storage_class is not StorageClass.STANDARD else None,
         document=manifest.document,
     )
 
 
-def _flags(manifest: Manifest) -> tuple[Frequency, ...]:
-    """What the point counted for where it was made; none in repositories of before there were flags."""
-    names = (manifest.retention or {}).get("flags", ())
+def _flags(row: Repository, manifest: Manifest) -> tuple[Frequency, ...]:
+    """What the point counted for where it was made. Backups of before there were flags were made daily; archives, by hand."""
+    names = (manifest.retention or {}).get("flags")
+    if names is None:
+        return (Frequency.DAILY,) if row.storage_class is StorageClass.STANDARD else ()
     return tuple(frequency for frequency in Frequency if frequency.value in names)
 
 

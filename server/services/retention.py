@@ -7,7 +7,7 @@ now (``keepers``), or at those whose newest point no policy made.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Final
@@ -124,14 +124,15 @@ def _decided(run: Run, policy_id: UUID | None, batch: Sequence[UUID]) -> list[De
     with run.app.store.transaction() as tx:
         now = run.app.clock.now()
         keepers = Keepers(tx)
-        use = points.in_use(tx, but=run.session.id)
         resources = tx.resources.many(batch)
-        decisions: list[Decision] = []
+        decided: list[Decision] = []
         for resource_id, chain in chains(tx, batch).items():
             if _maker(chain) == policy_id:
-                keeper = keepers.of(resources[resource_id], chain)
-                decisions += [_spared(each, use) for each in keepers.decided(keeper, chain, now)]
-        _write(tx, decisions)
+                decided += keepers.decided(keepers.of(resources[resource_id], chain), chain, now)
+        rows = tx.points.many((each.point.id for each in decided if _changes(each)), lock=True)
+        use = points.in_use(tx, but=run.session.id)  # after the lock: who wants one of them now has said so, or comes too late
+        decisions = [_spared(each, use) for each in decided]
+        _write(tx, decisions, rows)
     _tell_spared(run, decisions)
     return decisions
 
@@ -145,15 +146,19 @@ def _maker(chain: Sequence[RestorePoint]) -> UUID | None:
     return newest.policy_id if newest is not None else None
 
 
-def _write(tx: Tx, decisions: Sequence[Decision]) -> None:
-    going = {each.point.id for each in decisions if not each.keep and each.point.state is PointState.AVAILABLE}
-    changed = {each.point.id: each for each in decisions if each.keep and (each.release_base or each.flags != each.point.flags)}
-    current = tx.points.many((*going, *changed), lock=True)
-    points.mark_deleting(tx, [row for id, row in current.items() if id in going and row.state is PointState.AVAILABLE])
+def _changes(decision: Decision) -> bool:
+    return not decision.keep or decision.release_base or decision.flags != decision.point.flags
+
+
+def _write(tx: Tx, decisions: Sequence[Decision], rows: Mapping[UUID, RestorePoint]) -> None:
+    """``rows``: the points that change, locked."""
+    going = {each.point.id for each in decisions if not each.keep}
+    changed = {each.point.id: each for each in decisions if each.keep and _changes(each)}
+    points.mark_deleting(tx, [row for id, row in rows.items() if id in going and row.state is PointState.AVAILABLE])
     tx.points.put(
         [
             replace(row, flags=changed[id].flags, base=row.base and not changed[id].release_base)
-            for id, row in current.items()
+            for id, row in rows.items()
             if id in changed
         ]
     )

@@ -54,7 +54,7 @@ def start_verification(
     with app.store.transaction() as tx:
         if key is not None and (earlier := tx.sessions.find(key=key)) is not None:
             return earlier
-        found = [tx.points.get(id) for id in wanted]
+        found = [tx.points.get(id, lock=True) for id in wanted]  # retention deletes none of them from here on
         for point in found:
             _refuse_unreadable(tx, point)
         if dry_run:

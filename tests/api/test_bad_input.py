@@ -210,7 +210,7 @@ CASES = [
     Case("restore into a zone that is none", "startVolumeRestore", {**VOLUMES, "zone": "us-east-1z"}, "INVALID_INPUT",
          "us-east-1 has no Availability Zone us-east-1z: choose one of us-east-1a.", fields=("zone",), given=with_zones),
     Case("point in use deleted", "deleteRestorePoints", {}, "CONFLICT",
-         "The snapshot of web of 2026-11-22 12:00 UTC is in use: it is being made, restored from or archived.",
+         "The snapshot of web of 2026-11-22 12:00 UTC is in use: it is being made, read, restored from or archived.",
          remedy="Wait for that to end, or cancel it.", given=point_being_restored),
     Case("no point named", "deleteRestorePoints", {"ids": []}, "INVALID_INPUT", "Name the restore points to delete.",
          fields=("ids",)),

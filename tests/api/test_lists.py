@@ -149,6 +149,8 @@ def test_points_can_be_filtered(bench: Bench) -> None:
     assert found() == ["BACKUP", "SNAPSHOT", "SNAPSHOT"]  # newest first
     assert found(state="AVAILABLE") == ["BACKUP", "SNAPSHOT"]
     assert found(leg="BACKUP") == ["BACKUP"]
+    assert found(manual=False, leg="BACKUP") == ["BACKUP"]
+    assert found(manual=True) == []
     assert found(repositoryId=global_id("Repository", repository.id)) == ["BACKUP"]
     assert found(resourceId=global_id("Resource", uuid4())) == []
     assert found(**{"from": "2026-11-22T00:00:00Z"}) == ["BACKUP"]
@@ -270,7 +272,7 @@ def test_the_overview_adds_up(bench: Bench) -> None:
         "overview"
     ]
     assert found["resourceCount"] == found["protectedCount"] == 3
-    assert found["policyCount"] == 4
+    assert found["policyCount"] == 7  # each history has one of either kind
     assert (found["repositoryCount"], found["pointCount"]) == (1, 3)
     assert found["sourceBytes"] == 3 * (5 << 40)
     assert found["sessionsLastDay"] == [{"state": "RUNNING", "count": 3}]

@@ -32,6 +32,11 @@ PAGES = (
     "/preferences",
 )
 
+# Pixels of each table that only scrolling shows.
+CLIPPED = """[...document.querySelectorAll('table')]
+    .map(table => table.parentElement.scrollWidth - table.parentElement.clientWidth)
+    .filter(hidden => hidden > 0)"""
+
 
 def _numbers(page: Page) -> list[int]:
     """Numbers of the log lines shown, in order."""
@@ -203,5 +208,6 @@ def test_every_page_shows_without_a_complaint(
         expect(page.get_by_role("status", name="Loading")).to_have_count(0)
         overflow = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
         assert overflow <= 0, f"{path} is {overflow} pixels too wide"
+        assert page.evaluate(CLIPPED) == [], f"tables of {path} are cut off at {width} pixels"
         name = re.sub(r"\W+", "-", path.strip("/")) or "overview"
         console.shoot(f"page-{name}-{scheme}-{width}")

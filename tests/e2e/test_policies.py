@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from pathlib import Path
 from typing import Any
 
 from playwright.sync_api import Locator, Page, Route, expect
@@ -11,7 +12,7 @@ from playwright.sync_api import Locator, Page, Route, expect
 from tests.conftest import RunningAppliance
 from tests.e2e.conftest import RUN_MS, Api, Console, Prepared, next_step
 
-SCHEDULED = "log-eu-01"  # instances no other test's policy covers
+SCHEDULED = "win-01"  # instances no other test's policy covers
 PROMISED = "win-eu-01"
 
 
@@ -186,6 +187,55 @@ def _promise(console: Console) -> None:
         next_step(console, title)
     console.button("Create policy").click()
     expect(page.get_by_role("heading", level=1, name="Promised")).to_be_visible()
+
+
+def test_policies_are_cloned_ordered_switched_and_carried_over(console: Console, prepared: Prepared, tmp_path: Path) -> None:
+    page = console.page
+    dialog = page.get_by_role("dialog")
+    console.open("/policies")
+    _act(console, prepared.policy_name, "Clone")
+    dialog.get_by_label("Name of the copy").fill("Twin")
+    dialog.get_by_role("button", name="Clone", exact=True).click()
+    expect(page.get_by_role("heading", level=1, name="Twin")).to_be_visible()
+
+    console.go_to("Policies")
+    _act(console, "Twin", "To the top")
+    expect(page.get_by_role("row").nth(1)).to_contain_text("Twin")
+    _act(console, "Twin", "Enable")
+    expect(dialog).to_contain_text("unless another policy comes first")
+    dialog.get_by_role("button", name="Enable", exact=True).click()
+    expect(page.get_by_role("row").filter(has_text="Twin")).to_contain_text("Enabled")
+    _act(console, "Twin", "Delete")
+    expect(dialog).to_contain_text("Restore points it has made stay")
+    dialog.get_by_role("button", name="Delete", exact=True).click()
+    expect(page.get_by_role("row").filter(has_text="Twin")).to_have_count(0)
+
+    with page.expect_download() as download:
+        console.button("Export").click()
+    document = json.loads(download.value.path().read_text())
+    document["policies"] = [each for each in document["policies"] if each["name"] == prepared.policy_name]
+    carried = tmp_path / "policies.json"
+    carried.write_text(json.dumps(document))
+    console.button("Import").click()
+    dialog.locator("input[type=file]").set_input_files(carried)
+    dialog.get_by_role("button", name="Check", exact=True).click()
+    expect(dialog.get_by_role("button", name="Import", exact=True)).to_have_count(0)  # the name is taken
+    dialog.get_by_label(f"New name of {prepared.policy_name}").fill("Carried over")
+    dialog.get_by_role("button", name="Check", exact=True).click()
+    expect(dialog).to_contain_text("Nothing has been created yet.")
+    console.shoot("policies-import")
+    dialog.get_by_role("button", name="Import", exact=True).click()
+    expect(page.get_by_role("row").filter(has_text="Carried over")).to_be_visible()
+    _act(console, "Carried over", "Delete")
+    dialog.get_by_role("button", name="Delete", exact=True).click()
+    expect(page.get_by_role("row").filter(has_text="Carried over")).to_have_count(0)
+
+
+def _act(console: Console, policy: str, action: str) -> None:
+    rows = console.page.get_by_role("row").filter(has=console.page.get_by_role("link", name=policy, exact=True))
+    rows.get_by_role("radio").check()
+    console.button("Actions").click()
+    console.page.get_by_role("menuitem", name=action, exact=True).click()
 
 
 ENTRY = {"end": "2026-11-24T00:00:00Z", "target": 97, "removed": 0, "__typename": "ComplianceEntry"}

@@ -37,6 +37,7 @@ START = date(2027, 3, 1)  # the change to summer time and two first Sundays fall
 HERE, THERE = "us-east-1", "us-west-2"
 BLOCK = 524_288
 EVERY_HOUR_FROM = 100  # days
+COMPARED_EVERY = 10 * 24  # hours
 RESCANS = range(0, 24, 6)  # hours; they change nothing here, and hourly ones would be most of the time
 
 PLAN = Plan(
@@ -116,6 +117,8 @@ def test_what_is_left_after_a_long_time_is_what_the_rules_say(
             if days >= EVERY_HOUR_FROM or PLAN.wants(moment) or moment.hour == DAILY_PASS.hour:
                 made.hour(moment)
             model.hour(moment)
+            if number % COMPARED_EVERY == 0:
+                assert {_seen(point) for point in _points(made)} == model.left(), moment
         took = time.monotonic() - started, time.process_time() - working
         points = _points(made)
         _report(made, capsys, days, took, model, points)

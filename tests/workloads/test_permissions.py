@@ -17,10 +17,11 @@ import pytest
 
 from server.adapters.aws import Boto3Aws
 from server.adapters.clock import FakeClock, SystemClock
+from server.adapters.db.sealing import Sealer
 from server.adapters.ebs import EbsBlocks
 from server.domain.guest import Guest, Script, Scripts
 from server.domain.workload import Place
-from server.ports import BLOCK_SIZE, GuestJob
+from server.ports import BLOCK_SIZE, GuestJob, PointMark
 from server.workloads import WORKLOADS
 from server.workloads.ec2 import PERMISSIONS, Ec2, commands
 from tests.demo_account import HOME, REGION, Site
@@ -58,6 +59,7 @@ ABANDONING: Final = {"ssm:ListCommands"}
 # The restore form asks these before a restore is started (services.resources); tests/architecture compares them.
 FORM: Final = {"ec2:DescribeInstanceTypeOfferings", "iam:ListInstanceProfiles"}
 
+A_MARK: Final = PointMark(point_id=UUID(int=1), appliance_id=UUID(int=2), told={})
 
 Memo = dict[str, Any]
 
@@ -82,10 +84,15 @@ class Acting:
 
 def discover(act: Acting, web: Protected, document: Memo) -> None:
     list(act.ec2.discover(HOME))
+    list(act.ec2.marked(HOME))
+    act.ec2.read_marks(HOME, [document["volumes"][0]["snapshotId"]], Sealer(bytes(32)))
+    act.ec2.missing(HOME, [document["volumes"][0]["snapshotId"], "snap-0123456789abcdef0"])
 
 
 def snapshot(act: Acting, web: Protected, document: Memo) -> None:
-    act.ec2.delete_snapshot(HOME, act.snapshot(web))
+    made = act.snapshot(web)
+    act.ec2.mark(HOME, made, A_MARK, Sealer(bytes(32)))
+    act.ec2.delete_snapshot(HOME, made)
 
 
 def guest(act: Acting, web: Protected, document: Memo) -> None:
@@ -109,6 +116,7 @@ def replica(act: Acting, web: Protected, document: Memo) -> None:
     target = Place(UUID(int=2), role(act.site, list(PERMISSIONS["replica"])), None, REGION)
     job = replica_job(point, target=target, target_aws_account_id=OTHER_ACCOUNT, encrypt=True)
     made = Driver(act.clock, lambda memo: act.ec2.replicate(job, memo)).finish()
+    act.ec2.mark(target, made, A_MARK, Sealer(bytes(32)))
     act.ec2.delete_snapshot(target, made)
 
 

@@ -64,6 +64,7 @@ class Cloud:
         self.blocks = MemoryBlocks()
         self.machines: dict[str, Machine] = {}
         self.snapshots: dict[str, Kept] = {}
+        self.absent: set[str] = set()  # snapshots AWS says it does not have
         self.volumes: dict[str, Kept] = {}
         self.content: dict[str, dict[int, bytes]] = {}  # of restored volumes
         self.encrypted: set[str] = set()  # volumes
@@ -263,7 +264,7 @@ class Tiny:
 
     def missing(self, place: Place, snapshot_ids: Collection[str]) -> set[str]:
         self.cloud.enter("missing")
-        return {id for id in snapshot_ids if id not in self.cloud.blocks}
+        return {id for id in snapshot_ids if id in self.cloud.absent or id not in self.cloud.blocks}
 
     def abandon(self, place: Place, token: str) -> None:
         self.cloud.enter("abandon")

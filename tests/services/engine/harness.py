@@ -26,7 +26,7 @@ from server.domain.scope import Scope
 from server.domain.session import Event, Session, Task
 from server.domain.sla import SlaTerms
 from server.domain.templates import Location, SlaTemplate, SlaTemplateVersion, StorageTemplate
-from server.domain.workload import Account, AccountState, Resource
+from server.domain.workload import Account, AccountState, Resource, resource_id
 from server.ports import Jobs, Tx
 from server.repository import layout
 from server.repository.crypto import HEADER_SIZE
@@ -200,7 +200,7 @@ class Appliance:
         self.cloud.add_machine(name, disks, tags=tags, region=region)
         found = next(each for each in self.cloud.workload.found() if each.aws_id == f"i-{name}")
         resource = Resource(
-            id=uuid4(),
+            id=resource_id(account.id, self.cloud.workload.kind, found.region, found.aws_id),
             account_id=account.id,
             workload=self.cloud.workload.kind,
             region=found.region,

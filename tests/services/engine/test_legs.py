@@ -263,6 +263,40 @@ def test_a_failed_archive_is_made_again_from_the_same_backup(full: Full, monkeyp
     assert full.appliance.cloud.calls["snapshot"] == 2, "asked for, and looked at once"
 
 
+def test_a_backup_that_is_tried_again_goes_on_where_it_stopped(full: Full) -> None:
+    """Two disks: the first is stored when the second fails."""
+    refusals = [1]
+
+    def refuse(operation: str) -> None:
+        if operation == "read" and full.appliance.cloud.blocks.calls["read"] > len(DISK) and refusals[0]:
+            refusals[0] -= 1
+            raise AwsRejected("Not now.")
+
+    full.appliance.cloud.blocks.before = refuse
+    session, task = full.run()
+    assert session.state is State.SUCCESS, full.lines()
+    assert "resume" not in task.document
+    assert full.appliance.cloud.blocks.calls["read"] <= len(DISK) + 2, "the first disk was not read again"
+
+
+def test_a_run_cancelled_between_attempts_leaves_nothing_of_the_backup(full: Full) -> None:
+    def refuse(operation: str) -> None:
+        if operation == "read":
+            raise AwsRejected("Not now.")
+
+    full.appliance.cloud.blocks.before = refuse
+    full.appliance.clock.set(SEVEN)
+    full.appliance.tick()
+    full.appliance.work(until=lambda: "Another attempt follows in 60 s" in full.lines())
+    session, _ = full.last()
+    tasks.request_cancel(full.appliance.app, SYSTEM, session.id)
+    full.appliance.work()
+    session, task = full.last()
+    assert (session.state, states(task)["backup"]) == (State.CANCELLED, "skipped")
+    blobs = full.appliance.blobs[full.vault.id]
+    assert list(blobs.list("pins/")) == []
+
+
 def test_a_cancelled_run_says_of_each_leg_how_far_it_came(full: Full) -> None:
     full.appliance.clock.set(SEVEN)
     full.appliance.tick()

@@ -7,7 +7,9 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from server.domain.errors import AwsRejected, DatabaseDown, QueueDown
+from server.domain.periods import Frequency
 from server.domain.restore import Leg
+from server.domain.schedule import Rule, Schedule, Weekly
 from server.domain.session import Session, SessionKind, State
 from server.ports import Order, Select, Where
 from server.scheduler import loop
@@ -104,7 +106,7 @@ def test_two_schedulers_at_once_start_a_slot_once(appliance: Appliance) -> None:
 def test_a_slot_is_left_out_while_the_previous_run_goes_on(appliance: Appliance) -> None:
     account = appliance.account()
     appliance.machine(account, "web-1", {"vol-a": DISK})
-    policy = appliance.policy(account, schedule=HOURLY)
+    policy = appliance.policy(account, schedule=daily(tuple(range(24))))
     appliance.clock.set(at(7, 1))
     appliance.tick()
     appliance.clock.set(at(8, 1))  # nothing worked meanwhile
@@ -114,6 +116,39 @@ def test_a_slot_is_left_out_while_the_previous_run_goes_on(appliance: Appliance)
         said = [line.message for line in tx.activity.after(None, 100)]
         assert tx.policies.get(policy.id).next_run_at == at(9)
     assert any("08:00 UTC was left out: the previous one still runs" in line for line in said)
+
+
+def test_a_slot_the_next_does_not_make_up_for_waits_until_the_previous_run_is_over(appliance: Appliance) -> None:
+    """The day's only backup, the week's and the month's snapshot: they are not lost to a run that takes its time."""
+    account = appliance.account()
+    appliance.machine(account, "web-1", {"vol-a": DISK})
+    weekly = Weekly(hour=8, snapshot=Rule(slots=(0,), count=4))
+    policy = appliance.policy(account, repository=appliance.repository(account), schedule=replace(HOURLY, weekly=weekly))
+    appliance.clock.set(at(7, 1))
+    appliance.tick()
+    for minute in (1, 30, 59):  # nothing worked meanwhile
+        appliance.clock.set(at(8, minute))
+        appliance.tick()
+    assert len(sessions(appliance, SessionKind.POLICY_RUN)) == 1
+    appliance.work(limit=timedelta(seconds=50))
+    appliance.clock.set(at(9, 1))
+    appliance.tick()
+    appliance.work()
+    assert [session.document["backup"] for session in sessions(appliance, SessionKind.POLICY_RUN)] == [False, True]
+    (_, late) = points(appliance, Leg.SNAPSHOT)
+    assert late.flags == (Frequency.DAILY, Frequency.WEEKLY)
+    assert len(points(appliance, Leg.BACKUP)) == 1
+    with appliance.app.store.transaction() as tx:
+        assert tx.policies.get(policy.id).next_run_at == at(10)
+
+
+def test_a_schedule_that_never_comes_writes_nothing(appliance: Appliance) -> None:
+    account = appliance.account()
+    policy = appliance.policy(account, schedule=Schedule())
+    for _ in range(3):
+        appliance.tick()
+    with appliance.app.store.transaction() as tx:
+        assert tx.policies.get(policy.id).revision == policy.revision
 
 
 def test_a_disabled_policy_rests(appliance: Appliance) -> None:

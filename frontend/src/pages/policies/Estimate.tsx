@@ -86,18 +86,20 @@ function ByInstance({ estimate }: { estimate: CostPartsFragment }) {
   const legs = LEGS.filter((leg) => estimate.legs.some((each) => each.leg === leg));
   const { items, collectionProps, paginationProps } = useCollection(estimate.rows, { pagination: { pageSize: ROWS_PER_PAGE }, sorting: {} });
   const columns: TableProps.ColumnDefinition<Row>[] = [
-    { id: "name", header: "Instance", sortingField: "name", isRowHeader: true, cell: (row) => row.name },
-    { id: "region", header: "Region", sortingField: "region", cell: (row) => <span className="hf-nowrap">{row.region}</span> },
-    { id: "size", header: "Size", sortingField: "sizeBytes", cell: (row) => <span className="hf-number">{gib(row.sizeBytes)}</span> },
     {
-      id: "change",
-      header: "Changes a day",
-      cell: (row) =>
-        row.measured && row.change !== null ? (
-          <span className="hf-number">{row.change.toLocaleString("en-US", { maximumFractionDigits: 1 })} %</span>
-        ) : (
-          <Box color="text-body-secondary">{estimate.assumptions.change} %, assumed</Box>
-        ),
+      id: "name",
+      header: "Instance",
+      sortingField: "name",
+      isRowHeader: true,
+      minWidth: 150,
+      cell: (row) => (
+        <div>
+          {row.name}
+          <Box color="text-body-secondary" fontSize="body-s">
+            {gib(row.sizeBytes)} in {row.region}; {changePhrase(row, estimate)}
+          </Box>
+        </div>
+      ),
     },
     ...legs.map((leg) => ({ id: leg, header: <LegName leg={leg} />, cell: (row: Row) => <span className="hf-number">{usd(of(row, leg))}</span> })),
     { id: "usd", header: "A month", sortingField: "usd", cell: (row) => <b className="hf-number">{usd(row.usd)}</b> },
@@ -125,6 +127,12 @@ function ByInstance({ estimate }: { estimate: CostPartsFragment }) {
       pagination={estimate.rows.length > ROWS_PER_PAGE && <Pagination {...paginationProps} />}
     />
   );
+}
+
+/** `2.1 % changes a day`; assumed while nothing was measured. */
+function changePhrase(row: Row, { assumptions }: CostPartsFragment): string {
+  if (!row.measured || row.change === null) return `${assumptions.change} % a day changes, assumed`;
+  return `${row.change.toLocaleString("en-US", { maximumFractionDigits: 1 })} % a day changes`;
 }
 
 function of(row: Row, leg: Leg): number {

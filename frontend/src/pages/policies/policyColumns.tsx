@@ -34,13 +34,14 @@ const name: Column<SlaPolicy> = {
           {policy.description}
         </Box>
       )}
+      <div>
+        <EnabledIndicator enabled={policy.enabled} />
+      </div>
     </div>
   ),
 };
 
-const status: Column<SlaPolicy> = { id: "status", header: "Status", minWidth: 105, cell: (policy) => <EnabledIndicator enabled={policy.enabled} /> };
-
-const priority: Column<SlaPolicy> = { id: "priority", header: "Priority", sortingField: "PRIORITY", cell: (policy) => policy.priority };
+const priority: Column<SlaPolicy> = { id: "priority", header: "No.", sortingField: "PRIORITY", cell: (policy) => policy.priority };
 
 const resources: Column<SlaPolicy> = {
   id: "resources",
@@ -58,7 +59,7 @@ const resources: Column<SlaPolicy> = {
 const last: Column<SlaPolicy> = {
   id: "last",
   header: "Last run",
-  minWidth: 125,
+  minWidth: 115,
   cell: (policy) =>
     policy.lastSession ? (
       <div>
@@ -77,7 +78,6 @@ const last: Column<SlaPolicy> = {
 export const scheduleColumns: readonly Column<SlaPolicy>[] = [
   priority,
   name,
-  status,
   resources,
   { id: "schedule", header: "Schedule", minWidth: 110, cell: (policy) => <ScheduleFlags schedule={policy.schedule} /> },
   {
@@ -104,19 +104,17 @@ export const scheduleColumns: readonly Column<SlaPolicy>[] = [
 const sla = (id: "snapshots" | "replicas" | "backups" | "archives", header: string): Column<SlaPolicy> => ({
   id,
   header,
-  minWidth: 92,
   cell: (policy) => <ComplianceState entry={newest(policy[id])} />,
 });
 
 export const slaColumns: readonly Column<SlaPolicy>[] = [
   priority,
   { ...name, cell: (policy) => <NameAndTemplate policy={policy} /> },
-  status,
   resources,
-  sla("snapshots", "Snapshots"),
-  sla("replicas", "Replicas"),
-  sla("backups", "Backups"),
-  sla("archives", "Archives"),
+  sla("snapshots", "Snapshot"),
+  sla("replicas", "Replica"),
+  sla("backups", "Backup"),
+  sla("archives", "Archive"),
   last,
 ];
 
@@ -127,6 +125,7 @@ function NameAndTemplate({ policy }: { policy: SlaPolicy }) {
       <Box color="text-body-secondary" fontSize="body-s">
         {policy.slaTemplate ? `As promised by ${policy.slaTemplate.name}` : policy.description}
       </Box>
+      <EnabledIndicator enabled={policy.enabled} />
     </div>
   );
 }

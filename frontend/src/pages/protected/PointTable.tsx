@@ -72,7 +72,7 @@ export function PointTable({ resourceId, repositoryId, manual }: PointTableProps
       title={manual ? "Manual snapshots" : "Restore points"}
       noun="restore point"
       variant="container"
-      columns={columns.filter((column) => !(resourceId && column.id === "resource") && !(manual && column.id === "flags"))}
+      columns={resourceId ? columns.filter((column) => column.id !== "resource") : columns}
       answer={answer}
       items={items}
       total={answer.data?.restorePoints.totalCount}
@@ -171,6 +171,15 @@ const columns: readonly Column<PointRowFragment>[] = [
       </div>
     ),
   },
-  { id: "flags", header: "Flags", minWidth: 70, cell: (point) => <FlagBadges flags={point.flags} none="–" /> },
-  { id: "kept", header: "Kept", minWidth: 190, cell: (point) => <Kept point={point} /> },
+  {
+    id: "kept",
+    header: "Kept",
+    minWidth: 170,
+    cell: (point) => (
+      <div className="hf-kept">
+        <FlagBadges flags={point.flags} />
+        <Kept point={point} />
+      </div>
+    ),
+  },
 ];

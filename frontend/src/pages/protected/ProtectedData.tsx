@@ -8,7 +8,6 @@ import { useData } from "../../api/useData";
 import { Page } from "../../app/page";
 import { paths } from "../../app/paths";
 import { gib } from "../../format/size";
-import { workloadName } from "../../format/words";
 import { ListTable, type Column } from "../../listing/ListTable";
 import type { ListShape } from "../../listing/address";
 import { useListView } from "../../listing/useListView";
@@ -16,7 +15,7 @@ import { EmptyState } from "../../ui/EmptyState";
 import { RouterButton, RouterLink } from "../../ui/RouterLink";
 import { useTab } from "../../ui/useTab";
 import { When } from "../../ui/When";
-import { PresenceIndicator } from "../resources/Resources";
+import { KindAndId, PresenceIndicator } from "../resources/Resources";
 import { PointTable } from "./PointTable";
 import { RemoveSet } from "./RemoveSet";
 
@@ -97,15 +96,10 @@ const columns: readonly Column<ResourceRowFragment>[] = [
     cell: (resource) => (
       <div>
         <RouterLink to={paths.protectedResource(resource.id)}>{resource.name}</RouterLink>
-        {resource.name !== resource.awsId && (
-          <Box color="text-body-secondary" fontSize="body-s">
-            {resource.awsId}
-          </Box>
-        )}
+        <KindAndId resource={resource} />
       </div>
     ),
   },
-  { id: "kind", header: "Kind", cell: (resource) => workloadName(resource.workload) },
   {
     id: "region",
     header: "Region",

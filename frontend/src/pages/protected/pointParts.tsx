@@ -42,23 +42,14 @@ export function Proven({ point }: { point: PointRowFragment }) {
   );
 }
 
-/** Why it is there still, and until when at least; each in the server's words. */
+/** Why it is there still, in the server's words, and when nobody can delete it before. */
 export function Kept({ point }: { point: PointRowFragment }) {
   return (
     <div>
       {point.keptBecause}
-      {(point.expiresAt || point.lockedUntil) && (
+      {point.lockedUntil && (
         <Box color="text-body-secondary" fontSize="body-s">
-          {point.expiresAt && (
-            <div>
-              {point.manual ? "Deleted" : "Made to be kept until"} <When at={point.expiresAt} />
-            </div>
-          )}
-          {point.lockedUntil && (
-            <div>
-              Locked until <When at={point.lockedUntil} />
-            </div>
-          )}
+          Locked until <When at={point.lockedUntil} />
         </Box>
       )}
     </div>

@@ -131,15 +131,10 @@ const columns: readonly Column<ResourceRowFragment>[] = [
     cell: (resource) => (
       <div>
         <RouterLink to={paths.resource(resource.id)}>{resource.name}</RouterLink>
-        {resource.name !== resource.awsId && (
-          <Box color="text-body-secondary" fontSize="body-s">
-            {resource.awsId}
-          </Box>
-        )}
+        <KindAndId resource={resource} />
       </div>
     ),
   },
-  { id: "kind", header: "Kind", minWidth: 120, cell: (resource) => workloadName(resource.workload) },
   {
     id: "region",
     header: "Region",
@@ -155,7 +150,7 @@ const columns: readonly Column<ResourceRowFragment>[] = [
   },
   { id: "state", header: "State", cell: (resource) => <PresenceIndicator resource={resource} /> },
   { id: "size", header: "Size", sortingField: "SIZE_BYTES", cell: (resource) => <span className="hf-number">{gib(resource.sizeBytes)}</span> },
-  { id: "protection", header: "Protection", minWidth: 170, cell: (resource) => <ProtectionCell protection={resource.protection} /> },
+  { id: "protection", header: "Protection", minWidth: 140, cell: (resource) => <ProtectionCell protection={resource.protection} /> },
   {
     id: "points",
     header: "Points",
@@ -171,8 +166,18 @@ const columns: readonly Column<ResourceRowFragment>[] = [
         <Box color="text-body-secondary">None</Box>
       ),
   },
-  { id: "tags", header: "Tags", minWidth: 200, cell: (resource) => <Tags tags={resource.tags} /> },
+  { id: "tags", header: "Tags", minWidth: 130, cell: (resource) => <Tags tags={resource.tags} /> },
 ];
+
+/** What a resource is, and what AWS calls it; beneath its name. */
+export function KindAndId({ resource }: { resource: Pick<ResourceRowFragment, "workload" | "awsId" | "name"> }) {
+  return (
+    <Box color="text-body-secondary" fontSize="body-s">
+      {workloadName(resource.workload)}
+      {resource.name !== resource.awsId && <div>{resource.awsId}</div>}
+    </Box>
+  );
+}
 
 export function PresenceIndicator({ resource }: { resource: Pick<ResourceRowFragment, "present" | "state"> }) {
   if (!resource.present) return <StatusIndicator wrapText={false} type="stopped">No longer in AWS</StatusIndicator>;

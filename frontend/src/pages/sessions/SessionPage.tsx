@@ -201,7 +201,7 @@ function Tasks({ session }: { session: SessionDetail }) {
 function columnsFor(session: SessionDetail): TableProps.ColumnDefinition<Task>[] {
   const legs = session.tasks.some((task) => task.legs.length > 0);
   return TASK_COLUMNS.filter((column) => column.id !== (legs ? "kind" : "legs")).map((column) =>
-    column.id === "stored" ? { ...column, header: storedWord(session.kind) } : column,
+    column.id === "data" ? { ...column, cell: (task) => <Data task={task} stored={storedWord(session.kind).toLowerCase()} /> } : column,
   );
 }
 
@@ -229,13 +229,12 @@ const TASK_COLUMNS: TableProps.ColumnDefinition<Task>[] = [
     minWidth: 130,
     cell: (task) => <Progress state={task.state} done={task.progressDone} total={task.progressTotal} label={`Progress of ${task.name}`} />,
   },
-  { id: "read", header: "Read", cell: (task) => <Bytes bytes={task.bytesRead} /> },
-  { id: "stored", header: "Stored", cell: (task) => <Bytes bytes={task.bytesStored} /> },
+  { id: "data", header: "Data", minWidth: 120, cell: () => null },
   { id: "took", header: "Duration", cell: (task) => <Took from={task.startedAt} to={task.endedAt} /> },
   {
     id: "message",
     header: "Note",
-    minWidth: 180,
+    minWidth: 160,
     cell: (task) => (
       <Box color={task.state === "ERROR" ? "text-status-error" : "text-body-secondary"}>
         {task.message || "–"}
@@ -245,6 +244,16 @@ const TASK_COLUMNS: TableProps.ColumnDefinition<Task>[] = [
   },
 ];
 
-function Bytes({ bytes }: { bytes: number }) {
-  return <span className="hf-number">{bytes > 0 ? size(bytes) : "–"}</span>;
+function Data({ task, stored }: { task: Task; stored: string }) {
+  if (task.bytesRead === 0 && task.bytesStored === 0) return <>–</>;
+  return (
+    <div>
+      {task.bytesRead > 0 && <div className="hf-number">{size(task.bytesRead)} read</div>}
+      {task.bytesStored > 0 && (
+        <div className="hf-number">
+          {size(task.bytesStored)} {stored}
+        </div>
+      )}
+    </div>
+  );
 }

@@ -1,5 +1,5 @@
-"""Policies of two kinds with schedules of four frequencies, templates, replicas and archives; points with flags; what was promised
-and kept; price lists and preferences."""
+"""Policies of two kinds with schedules of four frequencies, templates, replicas and archives; points with flags; what was
+promised and kept; price lists and preferences."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from typing import Any
 
 import sqlalchemy as sa
 from alembic import op
+
+DAYS_MAX = 36135  # what the older version takes
 
 revision = "0003"
 down_revision = "0002"
@@ -141,8 +143,8 @@ SESSION_KINDS = (
     "'repository_check', 'repository_rescan', 'verification', 'archive', 'retrieval'"
 )
 TASK_KINDS = (
-    "'protect', 'retention', 'rescan', 'restore_volumes', 'restore_instance', 'delete_points', 'collect_garbage', 'check_chain', "
-    "'check_repository', 'rescan_repository', 'verify_point', 'archive_point', 'retrieve_point'"
+    "'protect', 'retention', 'rescan', 'restore_volumes', 'restore_instance', 'delete_points', 'collect_garbage', "
+    "'check_chain', 'check_repository', 'rescan_repository', 'verify_point', 'archive_point', 'retrieve_point'"
 )
 KINDS = """
 ALTER TABLE sessions DROP CONSTRAINT ck_sessions_kind, ADD CONSTRAINT ck_sessions_kind CHECK (kind IN ({sessions}));
@@ -153,7 +155,9 @@ WORK = KINDS.format(
     tasks=f"{TASK_KINDS}, 'manual_snapshot', 'read_prices'",
 )
 
+# Snapshots made by hand would count as policies' own: they are forgotten, stay in AWS, and are found there after an upgrade.
 DOWN = """
+DELETE FROM restore_points WHERE manual;
 DELETE FROM sessions WHERE kind IN ('retention', 'manual_snapshot', 'prices');
 DELETE FROM tasks WHERE kind IN ('manual_snapshot', 'read_prices');
 DELETE FROM policies WHERE kind = 'sla';
@@ -213,15 +217,19 @@ def _schedules(document: dict[str, Any]) -> dict[str, Any]:
 
 
 def _daily_schedules(document: dict[str, Any]) -> dict[str, Any]:
-    """The daily part of a schedule is what the older version knows; its backups are kept as long as the policy's own, in days."""
-    kept = document["retention"]
-    unit = {"days": 1, "months": 31, "years": 366}
-    days = min(36135, kept["backups"]["amount"] * unit[kept["backups"]["unit"]])
-    retention = {"snapshots": kept["snapshots"], "backup_days": days}
-    new = document.get("schedule")
-    daily = new.get("daily") if new else None
+    """The daily part of a schedule is what the older version knows. It keeps everything as long as the longest of the parts,
+    and as many snapshots as all of them together: going back deletes nothing."""
+    kept, new = document["retention"], document.get("schedule") or {}
+    parts = [new[name] for name in ("daily", "weekly", "monthly", "yearly") if new.get(name)]
+    backups = [part["backup"]["period"] for part in parts if part.get("backup")]
+    counts = [part["snapshot"]["count"] for part in parts if part.get("snapshot")]
+    retention = {
+        "snapshots": max(kept["snapshots"], sum(counts)),
+        "backup_days": min(DAYS_MAX, max(_days(period) for period in (kept["backups"], *backups))),
+    }
+    daily = new.get("daily")
     old = None
-    if new is not None and daily is not None:
+    if daily and daily.get("enabled", True):
         old = {
             "snapshot_hours": daily["snapshot"]["slots"],
             "backup_hours": (daily.get("backup") or {}).get("slots", []),
@@ -229,3 +237,9 @@ def _daily_schedules(document: dict[str, Any]) -> dict[str, Any]:
             "timezone": new["timezone"],
         }
     return {**document, "schedule": old, "retention": retention}
+
+
+def _days(period: dict[str, Any]) -> int:
+    """At least as long."""
+    days: int = period["amount"] * {"days": 1, "months": 31, "years": 366}[period["unit"]]
+    return days
