@@ -82,7 +82,11 @@ class Targets:
 def events(policy: Policy, terms: SlaTerms | None, after: datetime, until: datetime) -> Iterator[Event]:
     """What happens to the policy's points in (after, until], ascending; what falls on one instant is one event."""
     after_run = policy.kind is PolicyKind.SCHEDULE
-    runs = (Event(run.slot, frozenset(run.regions), prunes=after_run) for run in keeping.planned(policy, terms, after, until))
+    tracks = keeping.tracks_changes(policy, terms)
+    runs = (
+        Event(run.slot, frozenset(run.regions), prunes=after_run or not (tracks or run.slot.flags[Leg.SNAPSHOT]))
+        for run in keeping.planned(policy, terms, after, until)
+    )
     instants = {datetime.combine(after + day * DAY, DAILY_PASS) for day in range((until - after).days + 2)}
     if not after_run and terms is not None:
         instants.update(closings(terms, policy.scope.regions, after, until))

@@ -34,8 +34,10 @@ WORKING: Final = ("plan", "results", "checkpoint", "tenths", "healing")  # what 
 
 
 def point_id(task: Task) -> UUID:
-    """Of the backup point, in the database and in the repository: derived, so that a repeated step makes no second one."""
-    return uuid5(task.id, "backup")
+    """Of the backup point, in the database and in the repository: derived, so that a repeated step makes no second one. Another
+    attempt makes another: what the one before committed is forgotten for good."""
+    attempt = task.document.get("attempt", 0)
+    return uuid5(task.id, f"backup-{attempt}" if attempt else "backup")
 
 
 def step(run: Run) -> Next | Done:
@@ -331,6 +333,7 @@ def _closing(run: Run, now: datetime, read: int, written: int) -> str:
 def _move_base(tx: Tx, snapshot: RestorePoint, *, track: bool) -> None:
     """The snapshot just backed up becomes what the next one is compared with, where changes are tracked; the former base is
     free to go."""
+    tx.resources.get(snapshot.resource_id, lock=True)  # two policies' backups at once: one after the other
     where = (
         Where("resource_id", "eq", snapshot.resource_id),
         Where("leg", "eq", Leg.SNAPSHOT),

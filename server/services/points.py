@@ -28,7 +28,7 @@ from server.services.wording import count
 AT_ONCE: Final = 100  # points one request may name, and a task deletes
 RESOURCES_AT_ONCE: Final = 100  # resources one request may name
 SET_MAX: Final = 10_000  # points one request may delete by set
-OPEN_SESSIONS: Final = 1000  # running sessions looked at for points in use
+OPEN_SESSIONS: Final = 100_000  # running sessions looked at for points in use: all there can be
 NOTED_AT_ONCE: Final = 25  # deletions noted in one transaction
 IN_AWS: Final = (Leg.SNAPSHOT, Leg.REPLICA)
 

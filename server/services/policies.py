@@ -94,6 +94,8 @@ def create(app: Services, caller: Caller, draft: PolicyDraft, *, dry_run: bool =
 def insert(app: Services, tx: Tx, caller: Caller, draft: PolicyDraft, *, dry_run: bool = False) -> Policy:
     """``create`` inside a transaction."""
     caller.require(Role.OPERATOR)
+    if tx.policies.count(Select()) >= POLICIES_MAX:  # who looks after a restore point is decided among all of them
+        raise Conflict(f"There are {POLICIES_MAX:,} policies, and there can be no more.", remedy="Delete one, or widen one.")
     made = proposed(app, tx, draft)
     policy_checks.check(app, tx, made)
     made = _prepared(tx, made, None)

@@ -162,3 +162,19 @@ def test_retention_of_an_sla_policy_is_foreseen_when_its_windows_have_closed() -
         (f"{run.event.slot.at:%d %H}", sum(gone.count for gone in run.removed)) for run in found if not run.event.slot.legs
     ]
     assert passes == [("02 14", 3)], "all snapshots of the first day are a day old by then"
+
+
+def test_a_temporary_snapshot_of_an_sla_policy_without_change_tracking_goes_with_its_run() -> None:
+    around_the_clock = Window()
+    terms = SlaTerms(
+        snapshot=LegPlan(window=Window(start=7 * 60, end=8 * 60), daily=DailyPlan(every_minutes=60, keep=Period(9))),
+        backup=LegPlan(window=around_the_clock, daily=DailyPlan(every_minutes=12 * 60, keep=Period(9))),
+        track_changes=False,
+    )
+    policy = replace(policy_of(None), kind=PolicyKind.SLA)
+    found = forecast(policy, [], days=1, terms=terms, since=datetime(2026, 7, 1, tzinfo=UTC))
+    backups = [run for run in found if Leg.BACKUP in run.event.slot.legs]
+    assert [(run.made[Leg.SNAPSHOT], [(gone.leg, gone.count) for gone in run.removed]) for run in backups] == [
+        (1, [(Leg.SNAPSHOT, 1)])
+    ] * len(backups)
+    assert len(backups) == 2

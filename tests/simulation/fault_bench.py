@@ -39,6 +39,25 @@ FREEZE, THAW = "/opt/freeze.sh", "/opt/thaw.sh"
 ALL_LEGS = {leg: frozenset({Frequency.DAILY}) for leg in Leg}
 
 
+SKEW = timedelta(minutes=2)  # AWS refuses requests from clocks that are too far from its own
+
+
+class SharedClock(FakeClock):
+    """Time at our command, for the account too."""
+
+    def __init__(self, account: DemoAccount) -> None:
+        super().__init__(datetime.now(UTC))
+        self._account = account
+        self._told = self.now()
+
+    def advance(self, by: float | timedelta) -> datetime:
+        now = super().advance(by)
+        if now - self._told > SKEW:
+            self._told = now
+            self._account.control("POST", "clock", json.dumps({"at": now.timestamp(), "rate": 1}).encode())
+        return now
+
+
 @dataclass
 class FaultBench:
     """One policy, started again and again. Every connection to AWS is new for each run, so that signing in is part of it."""
@@ -174,7 +193,6 @@ class FaultBench:
         """A day later, the guest has written; every leg and retention, to the end."""
         self.runs += 1
         self.clock.advance(timedelta(days=1))
-        self._set_account_clock()
         for disk in self._disks():
             self.account.write(disk, self.runs % 100, self.runs % 251 + 1)
         self._connect()
@@ -185,9 +203,6 @@ class FaultBench:
             session = protection.start_run(tx, app, policy, order, next_run_at=None)
         self.appliance.work(limit=timedelta(hours=6))
         return self.appliance.session(session.id)
-
-    def _set_account_clock(self) -> None:
-        self.account.control("POST", "clock", json.dumps({"at": self.clock.now().timestamp(), "rate": 1}).encode())
 
     def _disks(self) -> list[str]:
         with self.appliance.app.store.transaction() as tx:
@@ -280,6 +295,6 @@ def _snapshot_ids(point: RestorePoint) -> set[str]:
 
 
 def bench(database_url: str, account: DemoAccount) -> FaultBench:
-    clock = FakeClock(datetime.now(UTC))
+    clock = SharedClock(account)
     appliance, database = build(database_url, clock=clock)
     return FaultBench(account, appliance, database, clock)

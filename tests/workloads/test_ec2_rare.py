@@ -168,10 +168,11 @@ def test_more_tags_than_aws_allows_are_left_out() -> None:
     assert not any(key.startswith("aws:") for key in merged)
 
 
-def test_every_snapshot_of_a_point_is_tried_before_a_refusal_counts(aws: ScriptedAws, ec2: Ec2) -> None:
+@pytest.mark.parametrize("code", ["InvalidSnapshot.InUse", "IncorrectState"])
+def test_every_snapshot_of_a_point_is_tried_before_a_refusal_counts(aws: ScriptedAws, ec2: Ec2, code: str) -> None:
     def delete(params: dict[str, Any]) -> dict[str, Any]:
         if params["SnapshotId"] == "snap-1":
-            raise AwsRejected("in use", aws_code="InvalidSnapshot.InUse")
+            raise AwsRejected("in use", aws_code=code)
         return {}
 
     aws.answers["ec2", "delete_snapshot"] = delete

@@ -22,8 +22,10 @@ def delete_snapshots(aws: Aws, place: Place, document: Mapping[str, Any]) -> Non
         if not record.get("snapshotId"):
             continue
         try:
-            _call(aws, place, "delete_snapshot", SnapshotId=record["snapshotId"])
-        except AwsError as error:
+            aws.call(place, "ec2", "delete_snapshot", SnapshotId=record["snapshotId"])
+        except AwsNotFound:
+            continue  # gone already
+        except AwsError as error:  # whatever the reason, it is still there
             refused = refused or error
     if refused is not None:
         raise refused

@@ -76,11 +76,12 @@ class MortalStore:
 
     @contextmanager
     def transaction(self) -> Iterator[Tx]:
-        if self.deadly():
+        working = not threading.current_thread().name.startswith("lease-")  # how often leases are renewed is up to the machine
+        if working and self.deadly():
             raise Killed
         with self._store.transaction() as tx:
             yield tx
-        if self.deadly():
+        if working and self.deadly():
             raise Killed
 
     def ping(self) -> None:

@@ -23,8 +23,8 @@ from server.domain.schedule import Daily, Rule, Schedule, Weekly, Yearly
 from server.domain.session import Session, SessionKind, State, TaskKind
 from server.domain.workload import Resource
 from server.ports import Select, Where
+from server.services import keepers, policies, retention, runs, tasks, verification
 from server.services import points as removal
-from server.services import keepers, retention, runs, tasks, verification
 from tests.services.engine.harness import Appliance, daily
 from tests.services.engine.test_guests import SCRIPTS, begun, sent
 from tests.services.engine.test_protection import DISK, points, run
@@ -199,6 +199,48 @@ def test_a_base_without_any_backup_left_is_released(appliance: Appliance, machin
     appliance.clock.advance(timedelta(hours=1))
     run(appliance, policy.id, backup=False)
     assert state(appliance, base) is PointState.DELETED, "there is nothing to compare with it"
+
+
+# ---- who looks after it -----------------------------------------------------------------------------------------------
+
+
+def test_there_are_no_more_policies_than_retention_looks_at(
+    appliance: Appliance, machine: Resource, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    policy = policy_of(appliance, machine)
+    monkeypatch.setattr(policies, "POLICIES_MAX", 1)
+    draft = replace(policies.draft_of(policy), name="another")
+    with pytest.raises(Conflict, match="can be no more"):
+        policies.create(appliance.app, SYSTEM, draft)
+
+
+# ---- another attempt --------------------------------------------------------------------------------------------------
+
+
+def test_a_backup_that_was_committed_before_it_failed_can_be_made_again(
+    appliance: Appliance, machine: Resource, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The manifest was written, its answer lost: what is cleaned up stands in no way."""
+    policy = policy_of(appliance, machine)
+    proven = verification.proven
+    refusals = [1]
+
+    def fail_once(tx: Any, id: UUID | None) -> UUID | None:
+        if refusals:
+            refusals.pop()
+            raise AwsRejected("Not now.")
+        return proven(tx, id)
+
+    monkeypatch.setattr(verification, "proven", fail_once)
+    session = begun(appliance, policy.id, retries=1)
+    appliance.work()
+    assert appliance.session(session).state is State.SUCCESS, appliance.lines(session)
+    (backup,) = points(appliance, Leg.BACKUP)
+    with appliance.app.store.transaction() as tx:
+        row = tx.repositories.get(backup.repository_id or uuid4())
+    repository = appliance.app.open_repository(row)
+    assert repository.point(backup.id).id == backup.id
+    assert backup.id not in set(repository.forgotten())
 
 
 # ---- what was promised ------------------------------------------------------------------------------------------------

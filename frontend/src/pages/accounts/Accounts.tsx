@@ -126,8 +126,21 @@ export default function Accounts() {
 }
 
 const columns: readonly Column<AccountRowFragment>[] = [
-  { id: "name", header: "Name", sortingField: "NAME", isRowHeader: true, minWidth: 160, cell: (account) => <Box variant="strong">{account.name}</Box> },
-  { id: "aws", header: "AWS account id", cell: (account) => account.awsAccountId ?? <Box color="text-body-secondary">Not known yet</Box> },
+  {
+    id: "name",
+    header: "Name",
+    sortingField: "NAME",
+    isRowHeader: true,
+    minWidth: 160,
+    cell: (account) => (
+      <div>
+        <Box variant="strong">{account.name}</Box>
+        <Box color="text-body-secondary" fontSize="body-s">
+          {account.awsAccountId ?? "Not known yet"}
+        </Box>
+      </div>
+    ),
+  },
   {
     id: "role",
     header: "Access",

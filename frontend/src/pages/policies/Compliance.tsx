@@ -107,6 +107,7 @@ function Chart({ entries, period, chosen, onChoose }: ChartProps) {
 
 function Bar({ entry, label, pressed, onChoose }: { entry: Entry; label: string; pressed: boolean; onChoose: () => void }) {
   const judged = entry.state === "MET" || entry.state === "MISSED";
+  const [first, ...rest] = label.split(" ");
   const words = `${label}: ${SLA_STATE[entry.state].text}${judged ? `, ${percentText(entry.percent)}` : ""}`;
   return (
     <button
@@ -128,7 +129,11 @@ function Bar({ entry, label, pressed, onChoose }: { entry: Entry; label: string;
         <br />
         {judged ? SLA_STATE[entry.state].text : "\u00a0"}
       </span>
-      <span>{label}</span>
+      <span>
+        {first}
+        <br />
+        {rest.join(" ")}
+      </span>
     </button>
   );
 }

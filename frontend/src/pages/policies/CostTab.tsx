@@ -64,7 +64,7 @@ export function CostTab({ policy }: { policy: { readonly id: string; readonly na
             header: "A month",
             cell: (row) => (
               <span className="hf-number">
-                {row.exact ? "" : "about "}
+                {row.exact || row.usd < 0.01 ? "" : "about "}
                 {usd(row.usd)}
               </span>
             ),

@@ -234,7 +234,7 @@ const TASK_COLUMNS: TableProps.ColumnDefinition<Task>[] = [
   {
     id: "message",
     header: "Note",
-    minWidth: 160,
+    minWidth: 145,
     cell: (task) => (
       <Box color={task.state === "ERROR" ? "text-status-error" : "text-body-secondary"}>
         {task.message || "–"}

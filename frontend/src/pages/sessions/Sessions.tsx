@@ -54,7 +54,7 @@ export const sessionColumns: readonly Column<SessionRowFragment>[] = [
     id: "created",
     header: "Created",
     sortingField: "CREATED_AT",
-    minWidth: 160,
+    minWidth: 150,
     cell: (session) => (
       <div>
         <When at={session.createdAt} />
