@@ -1,5 +1,5 @@
-"""What follows from a policy: when it runs, which points it keeps how long, and where they go. Pure; one place for the scheduler,
-retention, forecasts and the console."""
+"""What follows from a policy: when it runs, which points it keeps how long, and where they go. Pure; one place for the
+scheduler, retention, forecasts and the console."""
 
 from __future__ import annotations
 
@@ -70,8 +70,8 @@ def _promised(terms: SlaTerms) -> Rules:
 
 
 def tracks_changes(policy: Policy, terms: SlaTerms | None) -> bool:
-    """Whether the snapshot behind the last backup is held, so that the next backup reads only what changed. A schedule that keeps
-    no snapshot at all holds none."""
+    """Whether the snapshot behind the last backup is held, so that the next backup reads only what changed. A schedule that
+    keeps no snapshot at all holds none."""
     if policy.kind is PolicyKind.SLA:
         return terms is None or terms.track_changes
     return any(rule.count for rule in rules(policy, None)[Leg.SNAPSHOT].values())

@@ -74,8 +74,8 @@ class Ordinal(enum.Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DayRule:
-    """One day of a month: the ``ordinal`` ``weekday`` of it, or day ``day`` (the last one in shorter months; so 31 is always the
-    last day). Exactly one of ``weekday`` and ``day`` is set."""
+    """One day of a month: the ``ordinal`` ``weekday`` of it, or day ``day`` (the last one in shorter months; so 31 is always
+    the last day). Exactly one of ``weekday`` and ``day`` is set."""
 
     ordinal: Ordinal = Ordinal.FIRST
     weekday: Weekday | None = None

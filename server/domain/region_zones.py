@@ -1,4 +1,5 @@
-"""The time zone of each AWS Region: SLA windows are read in the Region's own time. Where a Region spans cities, its title's city."""
+"""The time zone of each AWS Region: SLA windows are read in the Region's own time. Where a Region spans cities, that of
+the city in its title."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """Schedules: daily, weekly, monthly and yearly times of each leg; which runs follow from them, and what was missed. Pure.
 
-A run happens at an instant; everything the four frequencies want at that instant is one run. In it, each leg carries the *flag* of
-every frequency that asked for it: the flags decide later how long its point stays (``domain.flags``). A snapshot always comes
-first; one that no frequency asked for (it only feeds a backup or an archive) carries no flag and is temporary.
+A run happens at an instant; everything the four frequencies want at that instant is one run. In it, each leg carries the *flag*
+of every frequency that asked for it: the flags decide later how long its point stays (``domain.flags``). A snapshot always
+comes first; one that no frequency asked for (it only feeds a backup or an archive) carries no flag and is temporary.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ LONGEST_GAP = timedelta(days=369)  # a yearly schedule, and the shift
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:
-    """One leg of one frequency. ``slots``: hours (daily), weekday numbers with Monday 0 (weekly), months 1–12 (monthly, yearly).
-    Points are kept by ``count``, newest first, or until they are ``period`` old; exactly one is set."""
+    """One leg of one frequency. ``slots``: hours (daily), weekday numbers with Monday 0 (weekly), months 1–12 (monthly,
+    yearly). Points are kept by ``count``, newest first, or until they are ``period`` old; exactly one is set."""
 
     slots: tuple[int, ...] = ()
     count: int | None = None
@@ -134,8 +134,8 @@ def next_run(schedule: Schedule, after: datetime) -> Slot | None:
 def due_slots(schedule: Schedule, last: datetime, now: datetime, limit: int = 1) -> list[Slot]:
     """What became due after ``last``, up to and including ``now``: the ``limit`` latest runs, oldest first.
 
-    Runs missed before those are not made up one by one: the oldest one returned does what any of them would have done, with their
-    flags. So an appliance that was off for a week runs each policy once, and misses no weekly backup.
+    Runs missed before those are not made up one by one: the oldest one returned does what any of them would have done, with
+    their flags. So an appliance that was off for a week runs each policy once, and misses no weekly backup.
     """
     if limit < 1 or now <= last:
         return []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta, timezone
+from typing import Any
 
 import pytest
 from botocore.utils import parse_timestamp
@@ -24,7 +25,7 @@ def test_a_usual_date_is_read_as_botocore_reads_it(at: datetime, precision: str)
 @pytest.mark.parametrize(
     "text", ["Wed, 21 Oct 2026 07:28:00 GMT", 1792568880, "1792568880.5", "2026-10-21T07:28:00+02:00", "2026-10-21"]
 )
-def test_other_forms_are_left_to_botocore(text: object) -> None:
+def test_other_forms_are_left_to_botocore(text: Any) -> None:
     assert moment(text) == parse_timestamp(text)
 
 

@@ -47,7 +47,8 @@ DECADE = datetime(2018, 1, 1, tzinfo=UTC), datetime(2028, 1, 1, tzinfo=UTC)
 
 @cache
 def walls(zone: str) -> list[tuple[datetime, datetime]]:
-    """(instant, wall time that happens at it), every quarter of an hour of the decade: skipped ones at the change, repeated ones once."""
+    """(instant, wall time that happens at it), every quarter of an hour of the decade. Skipped ones happen at the change,
+    repeated ones once."""
     found = []
     where = ZoneInfo(zone)
     instant, end = DECADE

@@ -21,9 +21,9 @@ from server.domain.errors import DatabaseDown, Misconfigured
 T = TypeVar("T")
 
 TABLES = {
-    "accounts", "activities", "memberships", "policies", "preferences", "price_lists", "promises", "replies", "repositories", "resources", "restore_points", "secrets",
-    "session_events", "sessions", "sign_in_failures", "sla_template_versions", "sla_templates", "storage_templates", "tasks", "tokens",
-    "users",
+    "accounts", "activities", "memberships", "policies", "preferences", "price_lists", "promises", "replies", "repositories",
+    "resources", "restore_points", "secrets", "session_events", "sessions", "sign_in_failures", "sla_template_versions",
+    "sla_templates", "storage_templates", "tasks", "tokens", "users",
 }  # fmt: skip
 
 CONSTRAINTS = """

@@ -1,4 +1,4 @@
-import { lazy, Suspense, useState, type ReactNode } from "react";
+import { lazy, Suspense, useEffect, useState, type ReactNode } from "react";
 import AppLayoutToolbar from "@cloudscape-design/components/app-layout-toolbar";
 import Box from "@cloudscape-design/components/box";
 import BreadcrumbGroup from "@cloudscape-design/components/breadcrumb-group";
@@ -7,7 +7,7 @@ import messages from "@cloudscape-design/components/i18n/messages/all.en";
 import SideNavigation, { type SideNavigationProps } from "@cloudscape-design/components/side-navigation";
 import Spinner from "@cloudscape-design/components/spinner";
 import TopNavigation, { type TopNavigationProps } from "@cloudscape-design/components/top-navigation";
-import { Navigate, Route, Routes, useLocation, useNavigate } from "react-router";
+import { Navigate, Route, Routes, useLocation, useNavigate, useNavigationType } from "react-router";
 import type { SignedInUser } from "../api/auth";
 import { MeDocument, SessionsDocument } from "../api/generated";
 import { useData } from "../api/useData";
@@ -104,6 +104,11 @@ function Frame({ user, onSignOut, notifications }: ShellProps & { notifications:
 
 function Content() {
   const location = useLocation();
+  const how = useNavigationType();
+  // A page one goes on to begins at its top; one that one comes back to is where the browser puts it.
+  useEffect(() => {
+    if (how === "PUSH") window.scrollTo(0, 0);
+  }, [how, location.pathname]);
   return (
     <ErrorBoundary key={location.pathname}>
       <Suspense

@@ -1,3 +1,4 @@
+import { useId } from "react";
 import FormField from "@cloudscape-design/components/form-field";
 import Input from "@cloudscape-design/components/input";
 import Select from "@cloudscape-design/components/select";
@@ -21,6 +22,7 @@ const NAME: Record<PeriodUnit, string> = { DAYS: "days", MONTHS: "months", YEARS
 
 /** A length of time: a number and its unit. */
 export function PeriodField({ label, value, units = ["DAYS", "MONTHS", "YEARS"], errorText, onChange }: PeriodFieldProps) {
+  const unitId = useId();
   const options = units.map((unit) => ({ value: unit, label: NAME[unit] }));
   return (
     <FormField label={label} errorText={errorText}>
@@ -33,6 +35,7 @@ export function PeriodField({ label, value, units = ["DAYS", "MONTHS", "YEARS"],
           onChange={({ detail }) => onChange({ amount: detail.value, unit: value.unit })}
         />
         <Select
+          controlId={unitId}
           ariaLabel={`${label}: unit`}
           selectedOption={{ value: value.unit, label: NAME[value.unit] }}
           options={options}

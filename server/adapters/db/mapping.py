@@ -1,7 +1,8 @@
 """Entities to rows and back. What an entity's field becomes is decided once, from its type annotation.
 
-UUID, text, number, bool, time ↔ a column; enum ↔ its value; ``dict`` ↔ a JSONB column; a nested dataclass or a tuple ↔ the JSONB
-column of its name, or else a key of the JSONB column ``document``; a field listed in ``sealed`` ↔ bytes only the appliance's key opens.
+UUID, text, number, bool, time ↔ a column; enum ↔ its value; ``dict`` ↔ a JSONB column; a nested dataclass or a tuple ↔ the
+JSONB column of its name, or else a key of the JSONB column ``document``; a field listed in ``sealed`` ↔ bytes only the
+appliance's key opens.
 """
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+import { useId } from "react";
 import Box from "@cloudscape-design/components/box";
 import Checkbox from "@cloudscape-design/components/checkbox";
 import Container from "@cloudscape-design/components/container";
@@ -151,6 +152,7 @@ function asSnapshots({ snapshot }: TermsDraft): TermsDraft["backup"] {
 }
 
 function HealthCheck({ draft, change, error }: TermsFormProps) {
+  const weekdayId = useId();
   return (
     <SpaceBetween size="xs">
       <Checkbox
@@ -170,6 +172,7 @@ function HealthCheck({ draft, change, error }: TermsFormProps) {
               onChange={({ detail }) => change({ ordinal: detail.selectedOption.value as Ordinal })}
             />
             <Select
+              controlId={weekdayId}
               ariaLabel="Weekday of the health check"
               selectedOption={{ value: draft.weekday, label: dayName(draft.weekday) }}
               options={WEEKDAYS.map((value) => ({ value, label: dayName(value) }))}

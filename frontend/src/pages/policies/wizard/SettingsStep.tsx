@@ -1,3 +1,4 @@
+import { useId } from "react";
 import Box from "@cloudscape-design/components/box";
 import Checkbox from "@cloudscape-design/components/checkbox";
 import Container from "@cloudscape-design/components/container";
@@ -101,6 +102,7 @@ function Mail({ draft, change, error }: StepProps) {
 
 /** What is done so that a backup is known to be good before it is needed. */
 function Checks({ draft, change, error }: StepProps) {
+  const weekdayId = useId();
   return (
     <Container header={<Header variant="h2">Checks of the backups</Header>}>
       <SpaceBetween size="l">
@@ -136,7 +138,8 @@ function Checks({ draft, change, error }: StepProps) {
                 onChange={({ detail }) => change({ ordinal: detail.selectedOption.value as Ordinal })}
               />
               <Select
-                ariaLabel="Weekday"
+                controlId={weekdayId}
+              ariaLabel="Weekday"
                 selectedOption={{ value: draft.weekday, label: dayName(draft.weekday) }}
                 options={WEEKDAYS.map((value) => ({ value, label: dayName(value) }))}
                 onChange={({ detail }) => change({ weekday: detail.selectedOption.value as Weekday })}

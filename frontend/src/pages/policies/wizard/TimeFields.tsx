@@ -1,3 +1,4 @@
+import { useId } from "react";
 import Box from "@cloudscape-design/components/box";
 import FormField from "@cloudscape-design/components/form-field";
 import Icon from "@cloudscape-design/components/icon";
@@ -42,6 +43,7 @@ const FIXED = "FIXED";
 
 /** The first, second … last weekday of a month, or a fixed day of it. */
 export function DayOfMonth({ day, locked, errorText, plain = false, onChange }: DayOfMonthProps) {
+  const secondId = useId();
   const ordinals = [
     ...ORDINALS.map((value) => ({ value: value as string, label: ordinalName(value) })),
     { value: FIXED, label: "On day", description: "A fixed day of the month" },
@@ -74,6 +76,7 @@ export function DayOfMonth({ day, locked, errorText, plain = false, onChange }: 
         />
         {day.fixed ? (
           <Select
+            controlId={secondId}
             ariaLabel="Day"
             selectedOption={days[day.day - 1] ?? null}
             options={days}
@@ -81,6 +84,7 @@ export function DayOfMonth({ day, locked, errorText, plain = false, onChange }: 
           />
         ) : (
           <Select
+            controlId={secondId}
             ariaLabel="Weekday"
             disabled={locked !== null}
             selectedOption={{ value: day.weekday, label: dayName(day.weekday) }}

@@ -1,4 +1,5 @@
-import { useMemo, useState, type ReactNode } from "react";
+import { useEffect, useMemo, useState, type ReactNode } from "react";
+import Button from "@cloudscape-design/components/button";
 import Wizard, { type WizardProps } from "@cloudscape-design/components/wizard";
 import { useNavigate } from "react-router";
 import type { PolicyChoicesQuery, PolicyKind } from "../../../api/generated";
@@ -47,7 +48,14 @@ const TITLE: Record<StepId, { title: string; description?: string }> = {
 export function WizardSteps({ policy, kind, choices }: WizardStepsProps) {
   const writing = useDraft(policy, kind, choices);
   const { draft } = writing;
-  const [at, setAt] = useState<StepId>("name");
+  // The component lets people go to steps that were shown before: of a policy that exists, all of them.
+  const [opened, setOpened] = useState(policy === null);
+  const [at, setAt] = useState<StepId>(opened ? "name" : "review");
+  useEffect(() => {
+    if (opened) return;
+    setAt("name");
+    setOpened(true);
+  }, [opened]);
   const [tried, setTried] = useState(false);
   const [checking, setChecking] = useState(false);
   const notifications = useNotifications();
@@ -115,7 +123,7 @@ export function WizardSteps({ policy, kind, choices }: WizardStepsProps) {
   const wizardSteps: WizardProps.Step[] = steps.map((step) => ({
     title: TITLE[step].title,
     description: TITLE[step].description,
-    content: step === at ? content[step]() : null,
+    content: opened && step === at ? content[step]() : null,
     errorText: refused ? <ProblemText problem={refused} /> : undefined,
   }));
   return (
@@ -126,7 +134,14 @@ export function WizardSteps({ policy, kind, choices }: WizardStepsProps) {
       onSubmit={() => void save()}
       isLoadingNextStep={checking || writing.saving}
       submitButtonText={policy ? "Save changes" : "Create policy"}
-      allowSkipTo={policy !== null}
+      secondaryActions={
+        policy &&
+        at !== "review" && (
+          <Button loading={writing.saving} onClick={() => void save()}>
+            Save changes
+          </Button>
+        )
+      }
       i18nStrings={WIZARD_WORDS}
       steps={wizardSteps}
     />

@@ -1,1 +1,0 @@
-export{t as default}from"./EditTemplate-BZQ02kAu.js";

@@ -1,1 +1,0 @@
-export{n as default}from"./EditTemplate-BZQ02kAu.js";

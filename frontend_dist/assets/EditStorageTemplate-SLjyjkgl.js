@@ -1,0 +1,1 @@
+export{n as default}from"./EditTemplate-CMPyQrK9.js";

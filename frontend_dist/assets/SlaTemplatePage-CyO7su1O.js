@@ -1,1 +1,0 @@
-export{t as default}from"./TemplatePage-ZHlchYU0.js";

@@ -1,1 +1,0 @@
-export{n as default}from"./TemplatePage-ZHlchYU0.js";
