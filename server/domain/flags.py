@@ -5,12 +5,14 @@ All points of one resource in one leg and place are one chain, whatever flags th
 2. For each frequency, its flag is taken from the oldest holders while there are more than its rule's count, or from every
    holder that has reached its rule's age.
 3. A point with no flag left leaves the chain. One that holds another flag stays, whatever the more frequent rules say.
+4. A flag whose frequency has no rule (any more) holds as long as the retention recorded with the point, where there is one;
+   otherwise it counts as that of the most frequent schedule that has a rule. So editing a schedule takes nothing away by itself.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from uuid import UUID
 
@@ -39,9 +41,10 @@ class Kept:
 
 
 def harmonise(chain: Sequence[Flagged], rules: Mapping[Frequency, Rule], now: datetime) -> dict[UUID, Kept]:
-    """For each point of the chain, in any order, what is left of its flags. One whose frequency has no rule (any more) is
-    lost, unless what was recorded with the point still holds it."""
-    newest = sorted(chain, key=lambda point: (point.at, point.id), reverse=True)
+    """For each point of the chain, in any order, what is left of its flags."""
+    stand_in = next((frequency for frequency in Frequency if frequency in rules), None)
+    current = (_translated(point, rules, stand_in) for point in chain)
+    newest = sorted(current, key=lambda point: (point.at, point.id), reverse=True)
     left: dict[UUID, set[Frequency]] = {point.id: set() for point in chain}
     reasons: dict[UUID, list[str]] = {point.id: [] for point in chain}
     for frequency in Frequency:
@@ -52,6 +55,12 @@ def harmonise(chain: Sequence[Flagged], rules: Mapping[Frequency, Rule], now: da
             if stays:
                 left[point.id].add(frequency)
     return {point.id: Kept(frozenset(left[point.id]), tuple(reasons[point.id])) for point in chain}
+
+
+def _translated(point: Flagged, rules: Mapping[Frequency, Rule], stand_in: Frequency | None) -> Flagged:
+    if stand_in is None or point.until is not None or point.flags <= rules.keys():
+        return point
+    return replace(point, flags=frozenset(flag if flag in rules else stand_in for flag in point.flags))
 
 
 def _verdict(frequency: Frequency, rule: Rule | None, rank: int, point: Flagged, now: datetime) -> tuple[bool, str]:

@@ -57,10 +57,11 @@ def decide(
     *,
     repositories: Collection[UUID] = (),
     track: bool = True,
+    obsolete: Period | None = None,
 ) -> list[Decision]:
     """A decision for every point that is not deleted yet, in the order given. ``points``: all of each resource concerned, of
-    every leg. ``repositories``: which the policy writes into. ``track`` False: a base is
-    not held, but stays marked while its flags keep it."""
+    every leg. ``repositories``: which the policy writes into. ``track`` False: a base is not held, but stays marked while its
+    flags keep it. ``obsolete``: what holds for snapshots and replicas when the policy has no rule for them any more."""
     chains: dict[Place, list[RestorePoint]] = defaultdict(list)
     for point in points:
         if point.state is PointState.AVAILABLE and not point.manual and not _own_retention(point, repositories):
@@ -70,7 +71,17 @@ def decide(
         kept |= harmonise([_flagged(point) for point in chain], rules.get(leg, {}), now)
     live = [point for point in points if point.state is not PointState.DELETED]
     untracked = _untracked(live, kept, now)
-    return [_decision(point, kept.get(point.id), untracked, now, track=track) for point in live]
+    return [
+        _unattended(point, obsolete, now)
+        if _without_rules(point, rules)
+        else _decision(point, kept.get(point.id), untracked, now, track=track)
+        for point in live
+    ]
+
+
+def _without_rules(point: RestorePoint, rules: Rules) -> bool:
+    """A leg the policy makes no more; what was only temporary is still that."""
+    return point.leg not in IN_REPOSITORIES and bool(point.flags) and not point.base and not rules.get(point.leg)
 
 
 def decide_unattended(points: Sequence[RestorePoint], obsolete: Period | None, now: datetime) -> list[Decision]:

@@ -266,3 +266,20 @@ def test_resources_do_not_see_each_other(drawn: list[tuple[int, int, set[Frequen
         for d in decide([p for p in points if p.resource_id == UUID(int=who)], rules, now)
     }
     assert together == apart
+
+
+def test_replicas_whose_frequency_was_changed_count_for_the_new_one() -> None:
+    """The first of each week is replicated instead of the first of each day: none of the daily ones goes for that alone."""
+    copies = [point(Leg.REPLICA, at(f"2026-11-{day:02} 07:00"), D) for day in (2, 9, 16)]
+    decisions = decide(copies, {Leg.REPLICA: {W: Rule(period=Period(10))}}, at("2026-11-17 04:00"))
+    assert [(d.keep, d.flags) for d in decisions] == [(False, ()), (True, (W,)), (True, (W,))]
+
+
+def test_a_leg_the_policy_makes_no_more_is_kept_as_obsolete() -> None:
+    copies = [point(Leg.REPLICA, at("2026-08-01 07:00"), D), point(Leg.REPLICA, at("2026-11-01 07:00"), D)]
+    rules: Rules = {Leg.SNAPSHOT: {D: Rule(count=3)}, Leg.REPLICA: {}}
+    now = at("2026-11-17 04:00")
+    assert [d.keep for d in decide(copies, rules, now)] == [True, True]
+    assert [d.keep for d in decide(copies, rules, now, obsolete=Period(2, Unit.MONTHS))] == [False, True]
+    temporary = point(Leg.SNAPSHOT, at("2026-11-16 07:00"))
+    assert [d.keep for d in decide([temporary], {Leg.SNAPSHOT: {}}, now)] == [False]

@@ -205,6 +205,8 @@ def test_policies_are_cloned_ordered_switched_and_carried_over(console: Console,
     expect(dialog).to_contain_text("unless another policy comes first")
     dialog.get_by_role("button", name="Enable", exact=True).click()
     expect(page.get_by_role("row").filter(has_text="Twin")).to_contain_text("Enabled")
+    _change_tries(console)
+    console.go_to("Policies")
     _act(console, "Twin", "Delete")
     expect(dialog).to_contain_text("Restore points it has made stay")
     dialog.get_by_role("button", name="Delete", exact=True).click()
@@ -229,6 +231,17 @@ def test_policies_are_cloned_ordered_switched_and_carried_over(console: Console,
     _act(console, "Carried over", "Delete")
     dialog.get_by_role("button", name="Delete", exact=True).click()
     expect(page.get_by_role("row").filter(has_text="Carried over")).to_have_count(0)
+
+
+def _change_tries(console: Console) -> None:
+    """Who edits goes straight to the step in question, and saves from there."""
+    page = console.page
+    _act(console, "Twin", "Edit")
+    page.get_by_role("navigation", name="Steps").get_by_text("Settings", exact=True).click()
+    expect(page.get_by_role("heading", level=1, name="Settings", exact=True)).to_be_visible()
+    page.get_by_label("Tries after a failure").fill("5")
+    console.button("Save changes").click()
+    expect(page.get_by_text("What fails is tried again up to 5 times.")).to_be_visible()
 
 
 def _act(console: Console, policy: str, action: str) -> None:

@@ -1,0 +1,1 @@
+export{t as default}from"./EditTemplate-DOqQ0xyX.js";

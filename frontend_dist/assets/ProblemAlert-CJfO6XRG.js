@@ -1,1 +1,0 @@
-import{n as e,t}from"./button-C9Ia37AU.js";import{n}from"./notifications-cIck6ccX.js";import{a as r}from"./index-Bwk3SchB.js";var i=r();function a({header:r,problem:a,onRetry:o}){return(0,i.jsx)(e,{type:`error`,header:r,action:o&&(0,i.jsx)(t,{onClick:o,children:`Try again`}),children:(0,i.jsx)(n,{problem:a})})}export{a as t};

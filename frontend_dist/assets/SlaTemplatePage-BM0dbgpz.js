@@ -1,0 +1,1 @@
+export{t as default}from"./TemplatePage-BDx9p6fR.js";

@@ -1,0 +1,1 @@
+export{n as default}from"./TemplatePage-BDx9p6fR.js";

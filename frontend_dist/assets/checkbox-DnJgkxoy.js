@@ -1,1 +1,0 @@
-import{Xt as e,qt as t}from"./index-Bwk3SchB.js";import{M as n,j as r}from"./button-C9Ia37AU.js";import{t as i}from"./internal-a-qMKrwT.js";var a=e(t()),o=a.forwardRef(({...e},t)=>{let r=n(`Checkbox`,{props:{readOnly:e.readOnly}});return a.createElement(i,{...e,...r,ref:t,__injectAnalyticsComponentMetadata:!0})});r(o,`Checkbox`);export{o as t};

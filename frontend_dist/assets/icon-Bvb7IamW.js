@@ -1,1 +1,0 @@
-import{Xt as e,qt as t}from"./index-Bwk3SchB.js";import{M as n,gn as r,j as i}from"./button-C9Ia37AU.js";var a=e(t());function o({size:e=`normal`,variant:t=`normal`,...i}){let o=n(`Icon`,{props:{name:i.name,size:e,variant:t}});return a.createElement(r,{size:e,variant:t,...i,...o})}i(o,`Icon`);export{o as t};

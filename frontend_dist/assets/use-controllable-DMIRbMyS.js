@@ -1,1 +1,0 @@
-import{Xt as e,qt as t}from"./index-Bwk3SchB.js";import"./button-C9Ia37AU.js";var n=e(t());function r(e,t,r,{componentName:a,changeHandler:o,controlledProp:s}){let c=n.useState(e!==void 0)[0],[l,u]=n.useState(r),[d,f]=n.useState(!1),p=d?l:r,m=n.useCallback(e=>{u(e),f(!0)},[u,f]);return c?[e,i]:[p,m]}function i(){}export{r as t};
