@@ -6,7 +6,7 @@ All points of one resource in one leg and place are one chain, whatever flags th
    holder that has reached its rule's age.
 3. A point with no flag left leaves the chain. One that holds another flag stays, whatever the more frequent rules say.
 4. A flag whose frequency has no rule (any more) holds as long as the retention recorded with the point, where there is one;
-   otherwise it counts as that of the most frequent schedule that has a rule. So editing a schedule takes nothing away by itself.
+   otherwise it counts as that of the most frequent schedule that has a rule.
 """
 
 from __future__ import annotations

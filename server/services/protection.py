@@ -18,6 +18,7 @@ from server.domain import legs as legs_of
 from server.domain.access import Caller, Role
 from server.domain.codec import to_json
 from server.domain.errors import Conflict, InvalidInput
+from server.domain.owed import Owed
 from server.domain.periods import Frequency
 from server.domain.policy import Policy, PolicyKind, rank
 from server.domain.reasons import CLAIMED
@@ -30,7 +31,7 @@ from server.domain.sla import SlaTerms
 from server.domain.templates import StorageTemplate
 from server.domain.workload import Resource
 from server.ports import Order, Select, Tx, Where
-from server.services import memberships, run_terms, runs
+from server.services import memberships, run_terms, runs, stand_ins
 from server.services.context import Services
 from server.services.policy_terms import storage_of, terms_of
 from server.services.run_terms import RunTerms
@@ -205,8 +206,11 @@ def start_run(tx: Tx, app: Services, policy: Policy, order: RunOrder, *, next_ru
     among = None if set(regions) == set(policy.scope.regions) else found.seen
     memberships.refresh(tx, policy, [each.id for each, _ in found.covered], order.slot_at or now, among=among)
     taken = RunTerms.taken(policy, track=keeping.tracks_changes(policy, terms))
-    places = _places(policy, storage_of(tx, policy), keeping.rules(policy, terms), order, regions, now)
-    drafts = [_protect_draft(policy, taken, places[resource.region], resource) for resource, _ in found.covered]
+    owed = _owed(tx, policy, terms, order, found)
+    whose = {resource.id: (resource.region, owed.get(resource.id, ())) for resource, _ in found.covered}
+    kinds: set[_Kind] = {*((region, ()) for region in regions), *whose.values()}
+    places = _places(policy, storage_of(tx, policy), keeping.rules(policy, terms), order, kinds, now)
+    drafts = [_protect_draft(policy, taken, places[whose[resource.id]], resource) for resource, _ in found.covered]
     drafts.append(_retention_draft(policy, taken, places.values(), waits=bool(drafts)))
     made = {leg for each in places.values() for leg in each.flags}
     draft = runs.SessionDraft(
@@ -230,18 +234,40 @@ def start_run(tx: Tx, app: Services, policy: Policy, order: RunOrder, *, next_ru
     return session
 
 
+_Kind = tuple[str, tuple[Owed, ...]]  # a Region, and what is owed there besides the order
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Place:
-    """What a run does in one Region. ``document``: what every task there is given."""
+    """What a run does in one Region, for resources that are owed the same. ``document``: what their tasks are given."""
 
     flags: Flags
     document: Mapping[str, Any]
 
 
+def _owed(tx: Tx, policy: Policy, terms: SlaTerms | None, order: RunOrder, found: Coverage) -> dict[UUID, tuple[Owed, ...]]:
+    """What the run makes up for besides, by resource: promises of an SLA template of which nothing came earlier."""
+    if terms is None or order.slots is None:
+        return {}
+    return stand_ins.found(tx, policy, terms, order.flags, order.slots, (resource for resource, _ in found.covered))
+
+
 def _places(
-    policy: Policy, storage: StorageTemplate | None, rules: Rules, order: RunOrder, regions: Iterable[str], now: datetime
-) -> dict[str, _Place]:
-    return {region: _place(policy, storage, rules, order, region, order.slot_at or now) for region in regions}
+    policy: Policy, storage: StorageTemplate | None, rules: Rules, order: RunOrder, kinds: Iterable[_Kind], now: datetime
+) -> dict[_Kind, _Place]:
+    at = order.slot_at or now
+    return {
+        (region, owed): _place(policy, storage, rules, _with(order, owed) if owed else order, region, at)
+        for region, owed in kinds
+    }
+
+
+def _with(order: RunOrder, owed: Iterable[Owed]) -> RunOrder:
+    flags, slots = dict(order.flags), dict(order.slots or {})
+    for one in owed:
+        flags[one.leg] = flags.get(one.leg, NO_FLAGS) | one.flags
+        slots[one.leg] = one.slot
+    return replace(order, flags=flags, slots=slots)
 
 
 def _place(policy: Policy, storage: StorageTemplate | None, rules: Rules, order: RunOrder, region: str, at: datetime) -> _Place:

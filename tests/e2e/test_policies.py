@@ -241,7 +241,7 @@ def _change_tries(console: Console) -> None:
     expect(page.get_by_role("heading", level=1, name="Settings", exact=True)).to_be_visible()
     page.get_by_label("Tries after a failure").fill("5")
     console.button("Save changes").click()
-    expect(page.get_by_text("What fails is tried again up to 5 times.")).to_be_visible()
+    expect(page.get_by_text("Policy Twin is saved.")).to_be_visible()
 
 
 def _act(console: Console, policy: str, action: str) -> None:

@@ -35,7 +35,7 @@ export const sessionColumns: readonly Column<SessionRowFragment>[] = [
     minWidth: 160,
     cell: (session) => <RouterLink to={paths.session(session.id)}>{session.name}</RouterLink>,
   },
-  { id: "kind", header: "Kind", minWidth: 140, cell: (session) => <SessionKindName kind={session.kind} /> },
+  { id: "kind", header: "Kind", minWidth: 125, cell: (session) => <SessionKindName kind={session.kind} /> },
   {
     id: "state",
     header: "Status",
@@ -45,7 +45,7 @@ export const sessionColumns: readonly Column<SessionRowFragment>[] = [
   {
     id: "progress",
     header: "Progress",
-    minWidth: 150,
+    minWidth: 125,
     cell: (session) => (
       <Progress state={session.state} done={session.progressDone} total={session.progressTotal} label={`Progress of ${session.name}`} />
     ),

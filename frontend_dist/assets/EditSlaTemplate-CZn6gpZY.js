@@ -1,1 +1,0 @@
-export{t as default}from"./EditTemplate-DOqQ0xyX.js";

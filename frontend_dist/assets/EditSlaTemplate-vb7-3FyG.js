@@ -1,0 +1,1 @@
+export{t as default}from"./EditTemplate-MaKb3igr.js";

@@ -1,1 +1,0 @@
-import{l as e}from"./notifications-DXzmE4Ok.js";/* empty css              */import{a as t}from"./index-A99UUCHy.js";var n=t();function r({leg:t,children:r}){return(0,n.jsx)(`span`,{className:`hf-leg`,"data-leg":t,children:r??e[t]})}export{r as t};

@@ -1,1 +1,0 @@
-export{t as default}from"./TemplatePage-BDx9p6fR.js";

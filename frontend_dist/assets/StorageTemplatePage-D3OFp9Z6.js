@@ -1,1 +1,0 @@
-export{n as default}from"./TemplatePage-BDx9p6fR.js";
