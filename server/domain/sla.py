@@ -2,9 +2,9 @@
 
 A *window* opens every day at ``start`` (inclusive) and closes at ``end`` (exclusive; the same time means 24 hours), in the
 Region's own time. Inside it the daily plan asks for a point every ``every_minutes``; the first point of a chosen day also
-counts as the weekly or monthly one. Where nothing comes of it, the next one stands in (``domain.owed``). Without a daily
-plan, the chosen days ask for one point as the window opens. An overrun stops nothing. What falls into a window belongs to the day it opened on, also past midnight. How much was kept:
-``domain.compliance``.
+counts as the weekly or monthly one, or the next when nothing comes of it (``domain.owed``). Without a daily plan, the chosen
+days ask for one point as the window opens. An overrun stops nothing. What falls into a window belongs to the day it opened on,
+also past midnight. How much was kept: ``domain.compliance``.
 """
 
 from __future__ import annotations

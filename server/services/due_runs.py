@@ -64,6 +64,41 @@ def _stale(policy: Policy, now: datetime) -> bool:
     return policy.next_run_at is None or policy.next_run_at <= now
 
 
+# ---- a clock that was ahead ------------------------------------------------------------------------------------------
+
+
+def ahead(tx: Tx, now: datetime) -> list[Policy]:
+    """Enabled policies that wait for longer than they should: what was planned, or counts as dealt with, while the clock was
+    wrong lies in the future. Two statements."""
+    found = tx.policies.page(Select(where=(Where("enabled", "eq", True),), limit=POLICIES_MAX))
+    templates = tx.sla_templates.many(policy.sla_template_id for policy in found if policy.sla_template_id is not None)
+    followed = ((policy, templates.get(policy.sla_template_id or policy.id)) for policy in found)
+    return [policy for policy, template in followed if _ahead(policy, template.terms if template else None, now)]
+
+
+def _ahead(policy: Policy, terms: SlaTerms | None, now: datetime) -> bool:
+    if any(at > now for at in policy.runs.handled.values()):
+        return True
+    if policy.next_run_at is None or policy.next_run_at <= now:
+        return False
+    following = next_run_at(policy, terms, now)
+    return following is None or policy.next_run_at > following
+
+
+def plan_anew(app: Services, policy_id: UUID, now: datetime) -> None:
+    with app.store.transaction() as tx:
+        policy = tx.policies.get(policy_id, lock=True)
+        terms = terms_of(tx, policy)
+        if not policy.enabled or not _ahead(policy, terms, now):
+            return
+        handled = {region: min(at, now) for region, at in policy.runs.handled.items()}
+        following = next_run_at(policy, terms, now)
+        state = replace(policy.runs, handled=handled)
+        tx.policies.save(replace(policy, runs=state, next_run_at=following, revision=policy.revision + 1))
+        text = f"{policy.name} was planned anew: the clock was set back, and its next run lay too far in the future."
+        tx.activity.append(at=now, kind="policy", subject_id=policy.id, change="changed", message=text)
+
+
 # ---- schedules --------------------------------------------------------------------------------------------------------
 
 
@@ -160,6 +195,9 @@ def begin_promised(app: Services, policy_id: UUID, now: datetime) -> None:
         owed = {region: _due(policy, terms, region, now) for region in policy.scope.regions if region not in busy}
         following = next_run_at(policy, terms, now)
         for due, regions in _together({region: due for region, due in owed.items() if due is not None}):
+            key = _key(policy, due.at, regions[0])
+            if tx.sessions.find(key=key) is not None:
+                continue  # made while the clock was ahead
             order = protection.RunOrder(
                 requested_by=REQUESTED_BY,
                 flags=due.flags,
@@ -167,7 +205,7 @@ def begin_promised(app: Services, policy_id: UUID, now: datetime) -> None:
                 slots=due.slots,
                 retries=policy.retries.attempts,
                 regions=regions,
-                key=_key(policy, due.at, regions[0]),
+                key=key,
                 remarks=_remarks(due.at, now),
             )
             protection.start_run(tx, app, policy, order, next_run_at=following)

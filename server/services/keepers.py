@@ -80,9 +80,7 @@ class Keepers:
         """What ``keeper`` (None: nobody) has to say about each point of a resource."""
         if keeper is None:
             return decide_unattended(chain, self.obsolete, now)
-        return decide(
-            chain, keeper.rules, now, repositories=keeper.repositories, track=keeper.track, obsolete=self.obsolete
-        )
+        return decide(chain, keeper.rules, now, repositories=keeper.repositories, track=keeper.track, obsolete=self.obsolete)
 
 
 def obsolete_after(tx: Tx) -> Period | None:

@@ -20,7 +20,7 @@ from server.domain.restore import Leg, PointState, RestorePoint
 from server.domain.session import Level, Session, SessionKind, State, TaskKind
 from server.domain.workload import Account, place
 from server.ports import Order, Select, Tx, Where
-from server.services import runs
+from server.services import answering, runs
 from server.services.context import Services
 from server.services.steps import Done, Handler, Next, Run
 from server.services.wording import count
@@ -263,6 +263,7 @@ class Shredder:
     run: Run
     accounts: dict[UUID, Account] = field(default_factory=dict)
     repositories: dict[UUID, Repository] = field(default_factory=dict)
+    refused: dict[UUID, HoldfastError] = field(default_factory=dict)  # accounts that another AWS account answers for
     gone: list[tuple[RestorePoint, str]] = field(default_factory=list)
 
     def destroy_all(self, doomed: Iterable[tuple[RestorePoint, str]]) -> Tally:
@@ -295,14 +296,25 @@ class Shredder:
         """Remove what a point consists of. Repeating it is harmless. Errors: those of AWS or the store."""
         app = self.run.app
         if point.leg in IN_AWS:
-            app.workloads[point.workload].delete_snapshot(place(self._account(point.account_id), point.region), point.document)
+            account = self._account(point.account_id, point.region)
+            app.workloads[point.workload].delete_snapshot(place(account, point.region), point.document)
         elif point.repository_id is not None:
             app.open_repository(self._repository(point.repository_id)).forget(point.id)
 
-    def _account(self, id: UUID) -> Account:
+    def _account(self, id: UUID, region: str) -> Account:
+        """Elsewhere its snapshots would not be found, and be taken for deleted."""
+        if id in self.refused:
+            raise self.refused[id]
         if id not in self.accounts:
             with self.run.app.store.transaction() as tx:
-                self.accounts[id] = tx.accounts.get(id)
+                account = tx.accounts.get(id)
+            try:
+                answering.require_same(self.run.app, account, region)
+            except HoldfastError as error:
+                if not error.transient:
+                    self.refused[id] = error
+                raise
+            self.accounts[id] = account
         return self.accounts[id]
 
     def _repository(self, id: UUID) -> Repository:

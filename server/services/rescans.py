@@ -20,7 +20,7 @@ from server.domain.scope import verdict
 from server.domain.session import Level, Session, SessionKind, State, TaskKind
 from server.domain.workload import Account, Found, Resource, place, resource_id
 from server.ports import Order, Select, Tx, Where, Workload
-from server.services import claims, memberships, rediscovery, runs
+from server.services import answering, claims, memberships, rediscovery, runs
 from server.services.context import Services
 from server.services.steps import Done, Handler, Line, Next, Run
 from server.services.wording import count, size
@@ -127,6 +127,7 @@ def _step(run: Run) -> Next | Done:
     region, account_id = document["region"], UUID(document["accountId"])
     with run.app.store.transaction() as tx:
         account = tx.accounts.get(account_id)
+    answering.require_same(run.app, account, region)  # or all that is known would be gone, and another's be taken for ours
     counts, points = _Counts(), _Points()
     looked_at: set[UUID] = set()
     for kind, workload in sorted(run.app.workloads.items()):

@@ -104,6 +104,13 @@ def _runs(app: Services, now: datetime) -> None:
         _attempt(f"policy {policy.name}", partial(due_runs.begin_scheduled, app, policy.id, now))
 
 
+def _replanned(app: Services, now: datetime) -> None:
+    with app.store.transaction() as tx:
+        found = due_runs.ahead(tx, now)
+    for policy in found:
+        _attempt(f"policy {policy.name}", partial(due_runs.plan_anew, app, policy.id, now))
+
+
 def _promised(app: Services, now: datetime) -> None:
     with app.store.transaction() as tx:
         found = due_runs.promised(tx, now)
@@ -138,8 +145,9 @@ def _rescans(app: Services, hour: datetime) -> None:
 
 
 def _by_the_minute(app: Services, now: datetime) -> None:
-    """SLA policies' runs. Health checks, of disabled policies, too: what they made is still kept. Retention where windows have
-    closed."""
+    """What was planned while the clock was ahead. SLA policies' runs. Health checks, of disabled policies, too: what they made
+    is still kept. Retention where windows have closed."""
+    _replanned(app, now)
     _promised(app, now)
     with app.store.transaction() as tx:
         retention.begin_closed(tx, app)

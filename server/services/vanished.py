@@ -16,7 +16,7 @@ from uuid import UUID
 from server.domain.restore import Damage, DamagedRange, Health, PointState, RestorePoint
 from server.domain.session import Level
 from server.ports import Tx
-from server.services import point_marks
+from server.services import answering, point_marks
 from server.services.point_looks import Known, Look
 from server.services.points import describe
 
@@ -32,8 +32,8 @@ def compare(this: Look, known: Mapping[UUID, Known], unlisted: Mapping[str, UUID
         absent[id].add(snapshot_id)
     doubtful = {each for id, ids in absent.items() for each in ids if known[id].disks[each] not in known[id].harmed}
     gone = this.workload.missing(this.place, doubtful) if doubtful else set()
-    if gone and not _same_account(this):
-        return
+    if gone:
+        answering.require_same(this.run.app, this.account, this.region)
     for id, point in known.items():
         this.run.check()
         lost = {point.disks[each] for each in absent[id] if each in gone or point.disks[each] in point.harmed}
@@ -41,16 +41,6 @@ def compare(this: Look, known: Mapping[UUID, Known], unlisted: Mapping[str, UUID
             _note(this, id, lost)
         if absent[id] & doubtful - gone and this.counts.marked < MARKED_MAX:
             _mark(this, id)
-
-
-def _same_account(this: Look) -> bool:
-    """A role, or keys, of another account would find nothing of ours there."""
-    answering = str(this.run.app.aws.call(this.place, "sts", "get_caller_identity")["Account"])
-    if this.account.aws_account_id in (None, answering):
-        return True
-    text = f"{this.account.name} is answered for by account {answering}, not {this.account.aws_account_id}: what it does not "
-    this.run.log(f"{text}hold is not taken for deleted.", Level.WARNING)
-    return False
 
 
 def _note(this: Look, id: UUID, lost: set[str]) -> None:
