@@ -47,10 +47,9 @@ class _Job:
 
 
 def archive_id(task: Task) -> UUID:
-    """Of the archive point, in the database and in the repository: derived, so that a repeated step makes no second one.
-    Another attempt makes another: what the one before committed is forgotten for good."""
-    attempt = task.document.get("attempt", 0)
-    return uuid5(task.id, f"archive-{attempt}" if attempt else "archive")
+    """Of the archive point, in the database and in the repository: derived, so that a repeated step makes no second one, and
+    another attempt goes on with what the one before has stored."""
+    return uuid5(task.id, "archive")
 
 
 def step(run: Run, stage: str) -> Next | Done:

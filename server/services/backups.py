@@ -34,10 +34,9 @@ WORKING: Final = ("plan", "results", "checkpoint", "tenths", "healing")  # what 
 
 
 def point_id(task: Task) -> UUID:
-    """Of the backup point, in the database and in the repository: derived, so that a repeated step makes no second one. Another
-    attempt makes another: what the one before committed is forgotten for good."""
-    attempt = task.document.get("attempt", 0)
-    return uuid5(task.id, f"backup-{attempt}" if attempt else "backup")
+    """Of the backup point, in the database and in the repository: derived, so that a repeated step makes no second one, and
+    another attempt goes on with what the one before has stored."""
+    return uuid5(task.id, "backup")
 
 
 def step(run: Run) -> Next | Done:

@@ -270,7 +270,7 @@ def test_viewers_may_not_restore(protected: Appliance) -> None:
 def test_a_point_being_restored_from_is_not_deleted_and_a_deleted_one_not_restored(protected: Appliance) -> None:
     (point,) = points(protected, Leg.BACKUP)
     session_id = begin(protected, Leg.BACKUP)
-    with pytest.raises(Conflict, match="is being restored from"):
+    with pytest.raises(Conflict, match="is in use: it is being made, read, restored from or archived"):
         deletion.delete_points(protected.app, SYSTEM, [point.id])
     finished(protected, session_id)
     removal = deletion.delete_points(protected.app, SYSTEM, [point.id])

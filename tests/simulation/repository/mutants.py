@@ -44,7 +44,7 @@ MUTANTS = {
         quick=True,
     ),
     "the sweep does not wait for runs older than the mark": Mutant(
-        "prune", "if any(pin.since <= marked_at + PIN_MARGIN for pin in live_pins(vault)):", "if not vault:", quick=True
+        "prune", "if any(pin.since <= marked_at + PIN_MARGIN for pin in live_pins(vault)):", "if not vault:"
     ),
     "runs do not read the mark list": Mutant(
         "run", "return doomed(self._vault) if self._vault.runtime.cache else PackIndex([])", "return PackIndex([])", quick=True
