@@ -13,6 +13,7 @@ from server.repository.damage import Bad
 from server.repository.layout import tree_pack
 from tests.repository.bed import EAGER, Bed, Source, plain
 from tests.repository.test_healing import BLOCKS, CONTENT, flip, healing_backup, note
+from tests.waiting import until
 
 IMPATIENT = replace(EAGER, checkpoint_patience=0.0)
 CHANGED = [index for index in CONTENT if index % 600 == 0]
@@ -33,6 +34,7 @@ def test_a_page_found_damaged_in_between_loses_nothing_that_was_settled(known_be
 
     def die(index: int) -> None:
         if index >= 4800:
+            until(lambda: bool(saved))  # readers run ahead of what is settled
             raise Crash
 
     source.at = die

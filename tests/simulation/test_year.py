@@ -33,7 +33,7 @@ from tests.conftest import use_demo_keys
 from tests.simulation.estate import Estate, estate
 from tests.simulation.year_model import Keep, Model, Plan, hours_from
 
-START = date(2027, 3, 1)  # the change to summer time and two first Sundays fall into the first 40 days
+START = date(2027, 3, 1)  # the change to summer time falls into the first 40 days
 HERE, THERE = "us-east-1", "us-west-2"
 BLOCK = 524_288
 EVERY_HOUR_FROM = 100  # days
