@@ -4,6 +4,7 @@ import Box from "@cloudscape-design/components/box";
 import Container from "@cloudscape-design/components/container";
 import Header from "@cloudscape-design/components/header";
 import KeyValuePairs, { type KeyValuePairsProps } from "@cloudscape-design/components/key-value-pairs";
+import Skeleton from "@cloudscape-design/components/skeleton";
 import SpaceBetween from "@cloudscape-design/components/space-between";
 import Tabs, { type TabsProps } from "@cloudscape-design/components/tabs";
 import { useNavigate, useParams } from "react-router";
@@ -144,7 +145,9 @@ function Overview({ policy, preview: { preview, problem } }: { policy: PolicyDet
         </Alert>
       ))}
       <Container header={<Header variant="h2">Next runs</Header>}>
-        {runs.length > 0 ? (
+        {!preview && !problem ? (
+          <Skeleton width="60%" />
+        ) : runs.length > 0 ? (
           <RunCalendar runs={runs} timeZone={policy.schedule?.timezone} daysShown={14} />
         ) : (
           <Box color="text-body-secondary">{policy.enabled ? "Only when started by hand." : "None while it is disabled."}</Box>
@@ -158,7 +161,7 @@ function Overview({ policy, preview: { preview, problem } }: { policy: PolicyDet
           </ul>
         </Container>
         <Container fitHeight header={<Header variant="h2">What it keeps</Header>}>
-          {preview && <Keeps keeps={preview.keeps} />}
+          {preview ? <Keeps keeps={preview.keeps} /> : !problem && <Skeleton width="60%" />}
         </Container>
       </div>
     </SpaceBetween>

@@ -1,0 +1,1 @@
+export{t as default}from"./EditTemplate-Dh_swW-p.js";

@@ -1,0 +1,1 @@
+export{n as default}from"./EditTemplate-Dh_swW-p.js";

@@ -1,1 +1,0 @@
-import{l as e}from"./notifications-8U655pEh.js";/* empty css              */import{a as t}from"./index-DusWsbQB.js";var n=t();function r({leg:t,children:r}){return(0,n.jsx)(`span`,{className:`hf-leg`,"data-leg":t,children:r??e[t]})}export{r as t};

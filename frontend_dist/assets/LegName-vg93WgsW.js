@@ -1,0 +1,1 @@
+import{l as e}from"./notifications-COVkBSTi.js";/* empty css              */import{a as t}from"./index-CT3au2bL.js";var n=t();function r({leg:t,children:r}){return(0,n.jsx)(`span`,{className:`hf-leg`,"data-leg":t,children:r??e[t]})}export{r as t};

@@ -1,0 +1,1 @@
+import{n as e,t}from"./button-bRkIePO8.js";import{n}from"./notifications-COVkBSTi.js";import{a as r}from"./index-CT3au2bL.js";var i=r();function a({header:r,problem:a,onRetry:o}){return(0,i.jsx)(e,{type:`error`,header:r,action:o&&(0,i.jsx)(t,{onClick:o,children:`Try again`}),children:(0,i.jsx)(n,{problem:a})})}export{a as t};

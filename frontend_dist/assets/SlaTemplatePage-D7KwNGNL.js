@@ -1,1 +1,0 @@
-export{t as default}from"./TemplatePage-Bu8GEblY.js";

@@ -1,1 +1,0 @@
-import{Jt as e,Zt as t}from"./index-DusWsbQB.js";import{M as n,j as r}from"./button-CwhB98oE.js";import{t as i}from"./internal-HFSi-mhz.js";var a=t(e()),o=a.forwardRef(({...e},t)=>{let r=n(`Checkbox`,{props:{readOnly:e.readOnly}});return a.createElement(i,{...e,...r,ref:t,__injectAnalyticsComponentMetadata:!0})});r(o,`Checkbox`);export{o as t};

@@ -1,1 +1,0 @@
-import{Jt as e,Zt as t}from"./index-DusWsbQB.js";import{M as n,gn as r,j as i}from"./button-CwhB98oE.js";var a=t(e());function o({size:e=`normal`,variant:t=`normal`,...i}){let o=n(`Icon`,{props:{name:i.name,size:e,variant:t}});return a.createElement(r,{size:e,variant:t,...i,...o})}i(o,`Icon`);export{o as t};

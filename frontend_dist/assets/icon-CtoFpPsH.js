@@ -1,0 +1,1 @@
+import{Jt as e,Zt as t}from"./index-CT3au2bL.js";import{M as n,gn as r,j as i}from"./button-bRkIePO8.js";var a=t(e());function o({size:e=`normal`,variant:t=`normal`,...i}){let o=n(`Icon`,{props:{name:i.name,size:e,variant:t}});return a.createElement(r,{size:e,variant:t,...i,...o})}i(o,`Icon`);export{o as t};

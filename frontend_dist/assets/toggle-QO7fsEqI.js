@@ -1,0 +1,1 @@
+import{Jt as e,Zt as t}from"./index-CT3au2bL.js";import{M as n,j as r}from"./button-bRkIePO8.js";import{t as i}from"./internal-BiOSzgSI.js";var a=t(e()),o=a.forwardRef((e,t)=>{let r=n(`Toggle`,{props:{readOnly:e.readOnly}});return a.createElement(i,{...e,...r,ref:t,__injectAnalyticsComponentMetadata:!0})});r(o,`Toggle`);export{o as t};

@@ -1,1 +1,0 @@
-import{Jt as e,Zt as t}from"./index-DusWsbQB.js";import"./button-CwhB98oE.js";var n=t(e());function r(e,t,r,{componentName:a,changeHandler:o,controlledProp:s}){let c=n.useState(e!==void 0)[0],[l,u]=n.useState(r),[d,f]=n.useState(!1),p=d?l:r,m=n.useCallback(e=>{u(e),f(!0)},[u,f]);return c?[e,i]:[p,m]}function i(){}export{r as t};
