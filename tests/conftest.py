@@ -37,9 +37,9 @@ _numbers = itertools.count(1)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--kills", type=int, default=6, help="kills -9 in tests/simulation; 50 is the full trial")
+    parser.addoption("--kills", type=int, default=4, help="kills -9 in tests/simulation; 50 is the full trial")
     parser.addoption("--histories", type=int, default=800, help="simulated histories; --long: fifty times as many")
-    parser.addoption("--days", type=int, default=15, help="simulated in tests/simulation/test_year.py; 365 is the full trial")
+    parser.addoption("--days", type=int, default=8, help="simulated in tests/simulation/test_year.py; 365 is the full trial")
     parser.addoption("--faults", default="", help="operations ('*', 'ec2:*') that suffer every fault in test_faults.py")
     parser.addoption("--seed", type=int, default=7, help="of what tests/simulation chooses at random")
 
